@@ -1,0 +1,134 @@
+"""Every setting of the service. The only module that reads the environment.
+
+Each field is the environment variable `REMEMBR_<NAME>`; its description is the text of
+`docs/configuration.md`. Durations and sizes carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+VectorIndex = Literal["bbq_flat", "bbq_hnsw", "int8_hnsw"]
+
+
+def _home(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "remembr"
+
+
+class Settings(BaseSettings):
+    """Frozen settings, read once from the environment at start-up.
+
+    Raises pydantic.ValidationError when a variable can't be used; secrets never show in `repr`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="REMEMBR_", frozen=True, extra="ignore")
+
+    # -- where it listens and keeps things
+    host: str = Field("127.0.0.1", description="Address the server listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port of the REST API; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes that share the port.")
+    data_dir: Path = Field(
+        default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
+        description="Folder of the embedded engines' data and of generated secrets.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
+        description="Folder of unpacked engines and models, shared by all checkouts.",
+    )
+    environment: Literal["development", "production"] = Field(
+        "development", description="`production` refuses to start with generated secrets."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Lowest level that is logged; logs are JSON lines on standard error."
+    )
+
+    # -- Elasticsearch
+    elasticsearch_url: str | None = Field(
+        None, description="Address of Elasticsearch; several hosts separated by commas. Empty: the embedded one."
+    )
+    elasticsearch_api_key: SecretStr | None = Field(None, description="API key for Elasticsearch.")
+    elasticsearch_username: str | None = Field(None, description="User for Elasticsearch, with its password.")
+    elasticsearch_password: SecretStr | None = Field(None, description="Password of that user.")
+    elasticsearch_ca_certs: Path | None = Field(None, description="CA file that signed Elasticsearch's certificate.")
+    elasticsearch_timeout_s: float = Field(
+        10.0, gt=0, description="Seconds that one request to Elasticsearch may take."
+    )
+    elasticsearch_home: Path | None = Field(
+        None, description="An unpacked Elasticsearch for the embedded engine to start."
+    )
+    elasticsearch_heap: str = Field(
+        "1g", pattern=r"^\d+[mg]$", description="Java heap of the embedded Elasticsearch, as in `-Xmx`."
+    )
+    elasticsearch_start_timeout_s: float = Field(
+        180.0, gt=0, description="Seconds that the embedded Elasticsearch may take to answer."
+    )
+
+    # -- Redis
+    redis_url: str | None = Field(None, description="Address of Redis or Valkey. Empty: the embedded one.")
+    redis_timeout_s: float = Field(
+        0.5, gt=0, description="Seconds that one Redis command of a request may take; it then goes on without."
+    )
+
+    # -- indices
+    index_prefix: str = Field(
+        "remembr", pattern=r"^[a-z][a-z0-9-]{0,40}$", description="First part of every index, alias and template name."
+    )
+    index_shards: int = Field(1, ge=1, le=1024, description="Primary shards of a newly made episodes index.")
+    index_replicas: int = Field(0, ge=0, le=5, description="Replicas of each shard; 1 where there are several nodes.")
+    vector_index: VectorIndex = Field(
+        "bbq_flat", description="`dense_vector` index type of a newly made episodes index."
+    )
+
+    # -- embedding
+    embedding_model: str = Field(
+        "e5-small-v2",
+        description="`e5-small-v2` (from Maven), `all-minilm-l6-v2` (from PyPI), or any sentence-transformers name or folder.",
+    )
+    embedding_batch: int = Field(64, ge=1, le=1024, description="Episodes that the worker embeds in one batch.")
+    embedding_threads: int = Field(0, ge=0, description="Threads of one embedding; 0 lets the machine's cores decide.")
+    embedding_max_attempts: int = Field(8, ge=1, description="Tries before an episode's embedding stays failed.")
+    query_cache_size: int = Field(10_000, ge=0, description="Query embeddings that each server process remembers.")
+
+    # -- authentication
+    jwt_secret: SecretStr | None = Field(
+        None, description="Key that signs tokens, at least 32 characters. `make run` generates one in the data folder."
+    )
+    access_token_minutes: int = Field(30, ge=1, description="Life of an access token.")
+    refresh_token_days: int = Field(7, ge=1, description="Life of a refresh token.")
+    bcrypt_rounds: int = Field(12, ge=4, le=16, description="Work factor of password hashes.")
+    api_key_cache_s: float = Field(
+        0.5, ge=0, lt=1, description="Seconds a checked API key is trusted without looking again; bounds a revocation."
+    )
+
+    # -- memory
+    content_max_chars: int = Field(100_000, ge=1, description="Longest content of one episode.")
+    body_max_bytes: int = Field(1_048_576, ge=1024, description="Largest request body.")
+    window_tokens: int = Field(4_000, ge=1, description="Token budget of a session's short-term window.")
+    restore_days: int = Field(30, ge=1, description="Days in which a soft-deleted episode can be restored.")
+
+    # -- search
+    recency_half_life_days: float = Field(30.0, gt=0, description="Age at which the recency part of a score is 0.5.")
+    exact_search_limit: int = Field(
+        10_000, ge=0, description="Episodes in scope up to which every one is scored exactly."
+    )
+    search_window: int = Field(
+        1_000, ge=100, le=10_000, description="Candidates that are rescored exactly where more are in scope."
+    )
+
+    # -- HTTP
+    close_sync_clients: bool = Field(
+        True,
+        description="Answer published synchronous clients with `Connection: close`; false behind a proxy that strips it.",
+    )
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _strong(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters; `openssl rand -hex 32` makes one")
+        return value
