@@ -1,0 +1,1 @@
+"""Organisations, users, tokens and API keys."""

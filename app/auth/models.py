@@ -1,0 +1,178 @@
+"""What authentication takes and answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, field_validator
+
+from app.elastic.scope import Scope
+from app.types import CleanText, Id, UtcDateTime, utc_now
+
+PASSWORD_MIN = 8
+PASSWORD_MAX = 1_024
+EMAIL_MAX = 254
+
+
+def _email(value: str) -> str:
+    try:
+        found = validate_email(value, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from None
+    return found.normalized.lower()
+
+
+Email = Annotated[str, Field(max_length=EMAIL_MAX), AfterValidator(_email)]
+Name = Annotated[CleanText, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class _WithPassword(BaseModel):
+    password: SecretStr
+
+    @field_validator("password")
+    @classmethod
+    def _encodable(cls, value: SecretStr) -> SecretStr:
+        value.get_secret_value().encode()
+        return value
+
+
+class Registration(_WithPassword):
+    """A new organisation and its first user."""
+
+    email: Email
+    password: SecretStr = Field(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)
+    org_name: Name
+
+
+class Login(_WithPassword):
+    """E-mail and password."""
+
+    email: Email
+    password: SecretStr = Field(min_length=1, max_length=PASSWORD_MAX)
+
+
+class RefreshRequest(BaseModel):
+    """A refresh token."""
+
+    refresh_token: str = Field(min_length=1, max_length=4_096)
+
+
+class NewApiKey(BaseModel):
+    """What a key is called, which agent it acts as, and until when."""
+
+    name: Name
+    agent_id: Id | None = None
+    expires_at: UtcDateTime | None = None
+
+    @field_validator("expires_at")
+    @classmethod
+    def _ahead(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value <= utc_now():
+            raise ValueError("must be in the future")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """Both tokens of a log-in."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "bearer"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A new access token."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A sentence for people."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user as stored. `id` is the user's."""
+
+    id: str
+    org_id: str
+    email: str
+    password_hash: str
+    is_owner: bool
+    is_active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks, and by what."""
+
+    scope: Scope
+    email: str
+    is_owner: bool
+    user_created_at: datetime
+    auth_method: Literal["access_token", "api_key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The authenticated user."""
+
+    id: str
+    user_id: str
+    email: str
+    org_id: str
+    agent_id: str | None
+    is_active: bool
+    created_at: datetime
+    auth_method: str
+    team_id: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedApiKey:
+    """A new key with its secret, which is shown this once."""
+
+    id: str
+    name: str
+    api_key: str
+    prefix: str
+    org_id: str
+    user_id: str
+    agent_id: str | None
+    expires_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is listed: how to recognise it, never its secret."""
+
+    id: str
+    name: str
+    prefix: str
+    last_chars: str
+    org_id: str
+    user_id: str
+    agent_id: str | None
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    created_at: datetime
+    is_expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeys:
+    """The keys of an organisation, newest first."""
+
+    keys: list[ApiKey]
+    total: int

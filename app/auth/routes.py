@@ -1,0 +1,81 @@
+"""/auth and /api-keys."""
+
+from __future__ import annotations
+
+from app.auth.models import (
+    AccessToken,
+    ApiKeys,
+    CreatedApiKey,
+    Login,
+    Me,
+    Message,
+    NewApiKey,
+    RefreshRequest,
+    Registration,
+    TokenPair,
+)
+from app.http.routing import Call, Nothing, Routes
+
+routes = Routes()
+
+
+@routes.add("POST", "/auth/register", body=Registration, answer=TokenPair, status=201, public=True)
+async def register(call: Call[Registration, Nothing]) -> TokenPair:
+    """Create a new organisation and its first user."""
+    return await call.container.auth.register(call.body)
+
+
+@routes.add("POST", "/auth/login", body=Login, answer=TokenPair, public=True)
+async def login(call: Call[Login, Nothing]) -> TokenPair:
+    """Get tokens for e-mail and password."""
+    return await call.container.auth.login(call.body)
+
+
+@routes.add("POST", "/auth/refresh", body=RefreshRequest, answer=AccessToken, public=True)
+async def refresh(call: Call[RefreshRequest, Nothing]) -> AccessToken:
+    """Get a new access token for a refresh token."""
+    return await call.container.auth.refresh(call.body.refresh_token)
+
+
+@routes.add("POST", "/auth/logout", body=RefreshRequest, answer=Message, public=True)
+async def logout(call: Call[RefreshRequest, Nothing]) -> Message:
+    """Make a refresh token useless."""
+    await call.container.auth.logout(call.body.refresh_token)
+    return Message("Logged out.")
+
+
+@routes.add("GET", "/auth/me", answer=Me)
+@routes.add("GET", "/me", answer=Me)
+async def me(call: Call[Nothing, Nothing]) -> Me:
+    """The authenticated user."""
+    identity = call.identity
+    scope = identity.scope
+    return Me(
+        id=scope.user_id,
+        user_id=scope.user_id,
+        email=identity.email,
+        org_id=scope.org_id,
+        agent_id=scope.agent_id,
+        is_active=True,
+        created_at=identity.user_created_at,
+        auth_method=identity.auth_method,
+    )
+
+
+@routes.add("POST", "/api-keys", body=NewApiKey, answer=CreatedApiKey, status=201)
+async def create_key(call: Call[NewApiKey, Nothing]) -> CreatedApiKey:
+    """Create an API key; its secret is in this answer and never again."""
+    return await call.container.auth.create_key(call.identity, call.body)
+
+
+@routes.add("GET", "/api-keys", answer=ApiKeys)
+async def list_keys(call: Call[Nothing, Nothing]) -> ApiKeys:
+    """List the organisation's keys."""
+    return await call.container.auth.list_keys(call.scope)
+
+
+@routes.add("DELETE", "/api-keys/{key_id}", answer=Message)
+async def revoke_key(call: Call[Nothing, Nothing]) -> Message:
+    """Revoke a key; it stops within a second everywhere."""
+    await call.container.auth.revoke_key(call.identity, call.path_id("key_id", "API_KEY_NOT_FOUND"))
+    return Message("API key revoked.")

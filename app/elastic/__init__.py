@@ -1,0 +1,1 @@
+"""Everything that speaks to Elasticsearch. Stores build on it; nothing in here knows a slice."""

@@ -1,0 +1,81 @@
+"""The Elasticsearch client and the one place where its exceptions become ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from elastic_transport import TransportError
+from elasticsearch import ApiError, AsyncElasticsearch, OrjsonSerializer
+
+from app.errors import Unavailable
+from app.settings import Settings
+
+_CONNECTIONS_PER_NODE = 64
+_BUSY = frozenset({429, 502, 503, 504})
+
+
+class VersionConflict(Exception):
+    """The document exists already, or changed since it was read. Stores decide what that means."""
+
+
+class MissingDocument(Exception):
+    """A write named a document or index that isn't there."""
+
+
+@asynccontextmanager
+async def open_elasticsearch(settings: Settings, url: str) -> AsyncIterator[AsyncElasticsearch]:
+    """A client that is closed at the end. url: one host, or several separated by commas.
+
+    The transport retries nothing: a time-out leaves open whether a write was done, and only the
+    caller that chose the document's id knows whether sending it again is safe.
+    """
+    options: dict[str, Any] = {}
+    if settings.elasticsearch_api_key:
+        options["api_key"] = settings.elasticsearch_api_key.get_secret_value()
+    elif settings.elasticsearch_username and settings.elasticsearch_password:
+        password = settings.elasticsearch_password.get_secret_value()
+        options["basic_auth"] = (settings.elasticsearch_username, password)
+    if settings.elasticsearch_ca_certs:
+        options["ca_certs"] = str(settings.elasticsearch_ca_certs)
+    client = AsyncElasticsearch(
+        [host.strip() for host in url.split(",")],
+        serializer=OrjsonSerializer(),
+        request_timeout=settings.elasticsearch_timeout_s,
+        connections_per_node=_CONNECTIONS_PER_NODE,
+        max_retries=0,
+        retry_on_timeout=False,
+        http_compress=False,
+        **options,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@contextmanager
+def translate_errors(doing: str) -> Iterator[None]:
+    """Turn the client's exceptions into ours. doing: what was being done, for the message.
+
+    Raises Unavailable when Elasticsearch is away, slow or overloaded, VersionConflict on 409 and
+    MissingDocument on 404. Anything else is a bug of ours and passes unchanged.
+    """
+    try:
+        yield
+    except ApiError as error:
+        if error.meta.status == 409:
+            raise VersionConflict from error
+        if error.meta.status == 404:
+            raise MissingDocument from error
+        if error.meta.status in _BUSY:
+            raise _unavailable(doing) from error
+        raise
+    except (TransportError, asyncio.TimeoutError) as error:
+        raise _unavailable(doing) from error
+
+
+def _unavailable(doing: str) -> Unavailable:
+    return Unavailable(f"Elasticsearch did not answer while {doing}. Send the same request again.")

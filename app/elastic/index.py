@@ -1,0 +1,231 @@
+"""One index as its store sees it: realtime reads by id, searches and writes, all within a scope."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import AsyncElasticsearch
+
+from app.elastic.client import MissingDocument, VersionConflict, translate_errors
+from app.elastic.freshness import Freshness
+from app.elastic.gather import Gather
+from app.elastic.indices import IndexDefinition
+from app.elastic.scope import AnyScope, Scope, ScopedQuery
+from app.elastic.writes import Revision, Write, Writer
+from app.types import JsonObject
+
+_READS_PER_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stored document and the state it was read in."""
+
+    id: str
+    source: JsonObject
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result. score: the query's; named: scores of its named clauses."""
+
+    id: str
+    source: JsonObject
+    score: float
+    sort: list[Any]
+    named: dict[str, float]
+    revision: Revision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of hits. total: how many match, as far as the query asked to count."""
+
+    hits: list[Hit]
+    total: int
+    aggregations: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What every index shares: one client, one writer, one reader by id, one freshness, a prefix."""
+
+    es: AsyncElasticsearch
+    writer: Writer
+    freshness: Freshness
+    reads: Gather[JsonObject, JsonObject]
+    prefix: str
+
+
+def make_engine(es: AsyncElasticsearch, freshness: Freshness, prefix: str) -> Engine:
+    """Wire the shared parts: writes and reads by id are gathered across all indices of a process."""
+
+    async def read(batch: Sequence[JsonObject]) -> list[JsonObject | Exception]:
+        with translate_errors("reading"):
+            answer = await es.mget(docs=list(batch))
+        return list(answer.body["docs"])
+
+    reads: Gather[JsonObject, JsonObject] = Gather(read, max_items=_READS_PER_BATCH, max_in_flight=2)
+    return Engine(es, Writer(es, freshness.wrote), freshness, reads, prefix)
+
+
+class ScopedIndex:
+    """The only door to an index. Stores hold this and never the client."""
+
+    def __init__(self, engine: Engine, definition: IndexDefinition) -> None:
+        self._engine = engine
+        self._definition = definition
+        self.alias = definition.alias(engine.prefix)
+
+    async def get(self, scope: AnyScope, document_id: str, *, routing: str | None = None) -> Document | None:
+        """The document as it is now (no refresh needed), or None if missing or outside the scope.
+
+        Soft-deleted documents are returned: what they mean is the store's to say.
+        """
+        target: JsonObject = {"_index": self.alias, "_id": document_id}
+        if self._definition.routed:
+            target["routing"] = routing or scope.organisations
+        if self._definition.hidden_fields:
+            target["_source"] = {"excludes": list(self._definition.hidden_fields)}
+        found = await self._engine.reads.submit(target)
+        if "error" in found:
+            raise RuntimeError(f"Elasticsearch could not read {self.alias}: {found['error'].get('reason')}")
+        if not found.get("found") or not scope.allows(found["_source"], self._definition.ownership):
+            return None
+        return Document(document_id, found["_source"], Revision(found["_seq_no"], found["_primary_term"]))
+
+    async def freshen(self, scope: AnyScope) -> str | None:
+        """Make all answered writes of the scope searchable; see Freshness.ensure."""
+        organisation = scope.organisations
+        if organisation is None:
+            await self._engine.freshness.refresh(self.alias)
+            return None
+        return await self._engine.freshness.ensure(self.alias, organisation)
+
+    async def search(self, query: ScopedQuery, *, fresh: bool = True) -> Found:
+        """Run it. fresh=False is for callers that have just called `freshen` themselves."""
+        if fresh:
+            await self.freshen(query.scope)
+        params: JsonObject = {"seq_no_primary_term": True}
+        if query.named_scores:
+            params["include_named_queries_score"] = True
+        body = query.body(self._definition.ownership, self._definition.soft_deletes)
+        with translate_errors("searching"):
+            answer = await self._engine.es.search(
+                index=self.alias,
+                routing=query.scope.organisations if self._definition.routed else None,
+                # Copies of a shard score a little differently; one caller stays with one copy.
+                preference=query.scope.organisations,
+                **params,
+                **_as_arguments(body),
+            )
+        return _found(answer.body)
+
+    async def count(self, query: ScopedQuery, *, fresh: bool = True) -> int:
+        """How many documents the query matches."""
+        if fresh:
+            await self.freshen(query.scope)
+        body = query.body(self._definition.ownership, self._definition.soft_deletes)
+        with translate_errors("counting"):
+            answer = await self._engine.es.count(
+                index=self.alias,
+                routing=query.scope.organisations if self._definition.routed else None,
+                preference=query.scope.organisations,
+                query=body["query"],
+            )
+        return int(answer.body["count"])
+
+    def filters(self, query: ScopedQuery) -> list[JsonObject]:
+        """The filters of a query, for clauses such as kNN that must filter by themselves."""
+        return query.visible(self._definition.ownership, self._definition.soft_deletes)
+
+    async def create(self, scope: AnyScope, document_id: str, source: JsonObject) -> Revision:
+        """Store a new document durably. Raises VersionConflict when the id is taken."""
+        return await self._engine.writer.write(self._write("create", scope, document_id, source))
+
+    async def create_all(
+        self, scope: AnyScope, documents: Sequence[tuple[str, JsonObject]]
+    ) -> list[Revision | BaseException]:
+        """Store many; one result or exception each, in order."""
+        return await self._engine.writer.write_all(
+            [self._write("create", scope, document_id, source) for document_id, source in documents]
+        )
+
+    async def update(self, scope: AnyScope, document: Document, changes: JsonObject) -> Revision:
+        """Change fields of a document that was read before. Raises VersionConflict if it has changed since."""
+        write = self._write("update", scope, document.id, changes, document.source["org_id"], document.revision)
+        return await self._engine.writer.write(write)
+
+    async def update_unguarded(self, scope: AnyScope, document_id: str, org_id: str, changes: JsonObject) -> None:
+        """Change fields whatever the document's state; nothing happens if it is gone."""
+        try:
+            await self._engine.writer.write(self._write("update", scope, document_id, changes, org_id))
+        except (MissingDocument, VersionConflict):
+            return
+
+    async def replace_all(
+        self, scope: AnyScope, documents: Sequence[tuple[Document, JsonObject]]
+    ) -> list[Revision | BaseException]:
+        """Write whole documents over the states they were read in; VersionConflict where one has changed."""
+        return await self._engine.writer.write_all(
+            [
+                self._write("index", scope, document.id, source, source["org_id"], document.revision)
+                for document, source in documents
+            ]
+        )
+
+    async def msearch(self, queries: Sequence[ScopedQuery]) -> list[Found]:
+        """Several searches in one request, without freshening."""
+        searches: list[JsonObject] = []
+        for query in queries:
+            header: JsonObject = {"index": self.alias}
+            if self._definition.routed and query.scope.organisations is not None:
+                header["routing"] = query.scope.organisations
+            searches += [header, query.body(self._definition.ownership, self._definition.soft_deletes)]
+        if not searches:
+            return []
+        with translate_errors("searching"):
+            answer = await self._engine.es.msearch(searches=searches)
+        for response in answer.body["responses"]:
+            if "error" in response:
+                raise RuntimeError(f"Elasticsearch refused a search: {response['error'].get('reason')}")
+        return [_found(response) for response in answer.body["responses"]]
+
+    def _write(
+        self,
+        action: Any,
+        scope: AnyScope,
+        document_id: str,
+        body: JsonObject,
+        org_id: str | None = None,
+        guard: Revision | None = None,
+    ) -> Write:
+        owner = org_id or body["org_id"]
+        if isinstance(scope, Scope) and owner != scope.org_id:
+            raise ValueError("a write must stay in the organisation of its scope")
+        routing = owner if self._definition.routed else None
+        return Write(action, self.alias, document_id, owner, routing, body, guard)
+
+
+def _as_arguments(body: JsonObject) -> dict[str, Any]:
+    renamed = {"_source": "source", "from": "from_"}
+    return {renamed.get(key, key): value for key, value in body.items()}
+
+
+def _found(answer: JsonObject) -> Found:
+    hits = [
+        Hit(
+            id=hit["_id"],
+            source=hit.get("_source", {}),
+            score=hit.get("_score") or 0.0,
+            sort=hit.get("sort", []),
+            named=hit.get("matched_queries") or {},
+            revision=Revision(hit["_seq_no"], hit["_primary_term"]) if "_seq_no" in hit else None,
+        )
+        for hit in answer["hits"]["hits"]
+    ]
+    total = answer["hits"].get("total", {}).get("value", len(hits))
+    return Found(hits, total, answer.get("aggregations", {}))

@@ -1,0 +1,154 @@
+"""Who asks, and queries that can't be built without saying so.
+
+`ScopedIndex.search` takes a `ScopedQuery` and nothing else, a `ScopedQuery` takes a scope first and
+puts its filters around whatever it is given: a forgotten tenant filter is a type error, not a leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from app.types import JsonObject
+
+Query = dict[str, Any]
+
+
+class Ownership(Enum):
+    """Whose a document is."""
+
+    ORGANISATION = "organisation"
+    """Everyone in the organisation reads it."""
+    USER = "user"
+    """Its user reads it (and its agent, where it names one); without a user, the organisation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A caller: always in one organisation, as one user, maybe as one of that user's agents.
+
+    Made by authentication and by tests, nowhere else.
+    """
+
+    org_id: str
+    user_id: str
+    agent_id: str | None = None
+
+    def filters(self, ownership: Ownership) -> list[Query]:
+        """Clauses that a document must match for this caller to read it."""
+        clauses: list[Query] = [{"term": {"org_id": self.org_id}}]
+        if ownership is Ownership.USER:
+            theirs: list[Query] = [{"term": {"user_id": self.user_id}}]
+            if self.agent_id is not None:
+                theirs.append(_any_of({"term": {"agent_id": self.agent_id}}, _missing("agent_id")))
+            clauses.append(_any_of({"bool": {"filter": theirs}}, _missing("user_id")))
+        return clauses
+
+    def allows(self, source: JsonObject, ownership: Ownership) -> bool:
+        """The same predicate for a document at hand."""
+        if source.get("org_id") != self.org_id:
+            return False
+        if ownership is Ownership.ORGANISATION or source.get("user_id") is None:
+            return True
+        agent = source.get("agent_id")
+        return source["user_id"] == self.user_id and (self.agent_id is None or agent in (None, self.agent_id))
+
+    def stamp(self) -> JsonObject:
+        """The fields that make a new document this caller's."""
+        return {"org_id": self.org_id, "user_id": self.user_id, "agent_id": self.agent_id}
+
+    @property
+    def organisations(self) -> str | None:
+        """The organisation to route to."""
+        return self.org_id
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScope:
+    """The service itself, across organisations: workers, log-in, migrations.
+
+    reason: why no tenant's scope can do; it is what a reviewer reads.
+    """
+
+    reason: str
+
+    def filters(self, ownership: Ownership) -> list[Query]:
+        """Nothing: the service reads every organisation."""
+        return []
+
+    def allows(self, source: JsonObject, ownership: Ownership) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def organisations(self) -> str | None:
+        """All."""
+        return None
+
+
+AnyScope = Scope | SystemScope
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedQuery:
+    """A search that carries its scope. Scores come from `query`, everything else only filters.
+
+    filters: clauses of the caller's request. deleted: whether soft-deleted documents are wanted.
+    sort, size, offset, after: as in Elasticsearch (`after` is `search_after`). rescore reorders what
+    is matched, so it can't reach past the scope; neither can the aggregations that are offered.
+    """
+
+    scope: AnyScope
+    query: Query | None = None
+    filters: Sequence[Query] = ()
+    deleted: bool = False
+    sort: Sequence[Query] = ()
+    size: int = 10
+    offset: int = 0
+    after: Sequence[Any] | None = None
+    fields: Sequence[str] = ()
+    rescore: JsonObject | None = None
+    aggregations: JsonObject = field(default_factory=dict)
+    count_up_to: int | bool = False
+    named_scores: bool = False
+
+    def __post_init__(self) -> None:
+        if any("global" in aggregation for aggregation in self.aggregations.values()):
+            raise ValueError("a global aggregation would leave the scope")
+
+    def visible(self, ownership: Ownership, soft_deletes: bool) -> list[Query]:
+        """Every filter that applies: the scope's, the soft deletes', and the request's."""
+        hidden = [_missing("deleted_at")] if soft_deletes and not self.deleted else []
+        return [*self.scope.filters(ownership), *hidden, *self.filters]
+
+    def body(self, ownership: Ownership, soft_deletes: bool) -> JsonObject:
+        """The search request's body."""
+        inside: JsonObject = {"filter": self.visible(ownership, soft_deletes)}
+        if self.query is not None:
+            inside["must"] = [self.query]
+        body: JsonObject = {
+            "query": {"bool": inside},
+            "size": self.size,
+            "from": self.offset,
+            "track_total_hits": self.count_up_to,
+            "_source": list(self.fields) if self.fields else False,
+        }
+        if self.sort:
+            body["sort"] = list(self.sort)
+        if self.after is not None:
+            body["search_after"] = list(self.after)
+        if self.rescore is not None:
+            body["rescore"] = self.rescore
+        if self.aggregations:
+            body["aggs"] = self.aggregations
+        return body
+
+
+def _any_of(*clauses: Query) -> Query:
+    return {"bool": {"should": list(clauses), "minimum_should_match": 1}}
+
+
+def _missing(field_name: str) -> Query:
+    return {"bool": {"must_not": [{"exists": {"field": field_name}}]}}

@@ -1,0 +1,1 @@
+"""Episodes: what was said, stored, embedded, searched and forgotten."""

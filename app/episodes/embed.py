@@ -1,0 +1,140 @@
+"""Embedding what is due: own text and own text with its context, saved in one guarded bulk.
+
+An episode is remembered with what was said before it: an answer alone rarely says what it answers
+(docs/decisions/0005-context-vectors.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.elastic.index import Document
+from app.embedding import DocumentEmbedder, EmbeddingFailure
+from app.episodes.due import DueStore, Said
+from app.types import JsonObject, iso, utc_now
+
+log = logging.getLogger(__name__)
+
+CONTEXT_TURNS = 2
+CONTEXT_TOKENS = 400
+_MODEL_TOKENS = 480
+"""What an episode and its context may have together: the models read 512, a few are marks."""
+_CHARS_PER_TOKEN = 4
+_RETRY_BASE_S = 10.0
+_RETRY_MAX_S = 3600.0
+_REASON_MAX_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What one round did."""
+
+    ready: int
+    failed: int
+    skipped: int
+
+    @property
+    def total(self) -> int:
+        """Episodes that were taken up."""
+        return self.ready + self.failed + self.skipped
+
+
+class EmbeddingService:
+    """Takes due episodes in batches. batch: episodes a round. max_attempts: tries before one stays failed."""
+
+    def __init__(self, due: DueStore, embedder: DocumentEmbedder, *, batch: int, max_attempts: int) -> None:
+        self._due = due
+        self._embedder = embedder
+        self._batch = batch
+        self._max_attempts = max_attempts
+
+    async def embed_due(self) -> Embedded:
+        """Embed one batch. Safe to run twice and beside itself: a state that has changed is not overwritten."""
+        documents = await self._due.due(self._embedder.model_id, self._batch)
+        if not documents:
+            return Embedded(0, 0, 0)
+        before = await self._due.said_before(documents, CONTEXT_TURNS)
+        contexts = [
+            context_of(said, document.source["token_count"])
+            for document, said in zip(documents, before, strict=True)
+        ]
+        own_texts: list[str] = [document.source["content"] for document in documents]
+        with_context = [
+            (index, f"{context}\n{own_texts[index]}") for index, context in enumerate(contexts) if context
+        ]
+        vectors = await self._embedder.encode([*own_texts, *(text for _, text in with_context)])
+        own = vectors[: len(documents)]
+        full = dict(zip((index for index, _ in with_context), vectors[len(documents) :], strict=True))
+        outcomes = [
+            (document, self._outcome(document, contexts[index], own[index], full.get(index, own[index])))
+            for index, document in enumerate(documents)
+        ]
+        saved = await self._due.save(outcomes)
+        failed = sum(changes["embedding_status"] == "failed" for _, changes in outcomes)
+        return Embedded(max(0, saved.written - failed), failed, saved.skipped)
+
+    def _outcome(
+        self,
+        document: Document,
+        context: str,
+        own: NDArray[np.float32] | EmbeddingFailure,
+        full: NDArray[np.float32] | EmbeddingFailure,
+    ) -> JsonObject:
+        for vector in (own, full):
+            if isinstance(vector, EmbeddingFailure):
+                return self._failure(document, vector.reason)
+        assert not isinstance(own, EmbeddingFailure)
+        assert not isinstance(full, EmbeddingFailure)
+        return {
+            "context": context,
+            "content_vector": packed(own),
+            "context_vector": packed(full),
+            "embedding_status": "ready",
+            "embedding_model": self._embedder.model_id,
+            "embedding_generated_at": iso(utc_now()),
+            "embedding_error": None,
+            "embedding_due_at": None,
+        }
+
+    def _failure(self, document: Document, reason: str) -> JsonObject:
+        attempts = document.source["embedding_attempts"] + 1
+        log.warning(
+            "an episode could not be embedded",
+            extra={"episode_id": document.id, "attempts": attempts, "reason": reason[:_REASON_MAX_CHARS]},
+        )
+        again = attempts < self._max_attempts
+        return {
+            "embedding_status": "failed",
+            "embedding_error": reason[:_REASON_MAX_CHARS],
+            "embedding_attempts": attempts,
+            "embedding_due_at": iso(utc_now() + retry_delay(attempts)) if again else None,
+        }
+
+
+def retry_delay(attempts: int) -> timedelta:
+    """10 s after the first failure, doubled with each further one, an hour at most."""
+    return timedelta(seconds=min(_RETRY_MAX_S, _RETRY_BASE_S * 2 ** (attempts - 1)))
+
+
+def packed(vector: NDArray[np.float32]) -> str:
+    """Base64 of big-endian float32, the form of a `dense_vector` that costs least to send and parse."""
+    return base64.b64encode(vector.astype(">f4").tobytes()).decode()
+
+
+def context_of(said: Sequence[Said], own_tokens: int) -> str:
+    """The turns before, oldest first, cut from the front so that the own text still fits the model.
+
+    own_tokens: of the episode itself, which is always kept whole.
+    """
+    budget = _CHARS_PER_TOKEN * min(CONTEXT_TOKENS, max(0, _MODEL_TOKENS - own_tokens))
+    if budget == 0:
+        return ""
+    text = "\n".join(turn.content for turn in said)
+    return text[-budget:].lstrip()

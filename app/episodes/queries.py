@@ -1,0 +1,278 @@
+"""Every query on episodes, as pure functions from a scope and a request to a `ScopedQuery`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
+from app.episodes import ranking, tags
+from app.episodes.models import Mix, SearchRequest
+from app.episodes.ranking import Curves
+from app.types import JsonObject, iso
+
+COUNT_MAX = 100_000
+"""How far hits are counted, and how far one can page: the index's max_result_window."""
+
+QUERY_WORDS_MAX = 512
+"""Words of a query that BM25 looks for: the embedding reads about as many, and clauses are bounded."""
+
+PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "tags", "metadata")
+_ALL_BUT_VECTORS = (
+    "org_id", "user_id", "agent_id", "episode_id", "session_id", "role", "content", "token_count", "tags",
+    "tag_numbers", "metadata", "created_at", "ordinal", "embedding_status", "embedding_model",
+    "embedding_generated_at", "embedding_error", "embedding_attempts", "embedding_due_at", "deleted_at",
+)  # fmt: skip
+
+NEWEST_FIRST: list[Query] = [{"created_at": "desc"}, {"ordinal": "desc"}, {"episode_id": "asc"}]
+OLDEST_FIRST: list[Query] = [{"created_at": "asc"}, {"ordinal": "asc"}, {"episode_id": "desc"}]
+BEST_FIRST: list[Query] = [{"_score": "desc"}, *NEWEST_FIRST]
+
+_EVERYTHING: Query = {"match_all": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A query's embedding and the model whose vectors it may be compared with."""
+
+    vector: list[float]
+    model_id: str
+
+
+def request_filters(request: SearchRequest) -> list[Query]:
+    """The filters of a search."""
+    filters = tags.clauses(request.tags, request.tag_filters)
+    if request.session_id is not None:
+        filters.append({"term": {"session_id": request.session_id}})
+    if request.role is not None:
+        filters.append({"term": {"role": request.role}})
+    filters += between(request.from_time, request.to_time)
+    return filters
+
+
+def between(from_time: datetime | None, to_time: datetime | None) -> list[Query]:
+    """A filter on created_at, both ends inclusive; nothing where neither is given."""
+    bounds = {
+        key: iso(moment) for key, moment in (("gte", from_time), ("lte", to_time)) if moment is not None
+    }
+    return [{"range": {"created_at": bounds}}] if bounds else []
+
+
+def newest(scope: Scope, request: SearchRequest) -> ScopedQuery:
+    """Without words: what the filters match, newest first."""
+    return _page(scope, request, _EVERYTHING, sort=NEWEST_FIRST)
+
+
+def keyword(scope: Scope, request: SearchRequest, curves: Curves) -> ScopedQuery:
+    """By words. With tag filters, what they match but no word hits comes last, with score 0."""
+    needed = 0 if request.tags or request.tag_filters else 1
+    query = _scored(words(request.words, needed), None, Mix(0.0, 1.0, 0.0), curves)
+    return _page(scope, request, query, sort=BEST_FIRST)
+
+
+def exact(scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves) -> ScopedQuery:
+    """Score every episode in scope. In semantic mode only those that have been embedded."""
+    query = _scored(words(request.words, 0), meaning, mix, curves)
+    return _page(scope, request, query, sort=BEST_FIRST, extra=_semantic_only(request, meaning))
+
+
+def windowed(
+    scope: Scope,
+    request: SearchRequest,
+    meaning: Meaning,
+    mix: Mix,
+    curves: Curves,
+    *,
+    window: int,
+    size: int,
+    visible: Sequence[Query],
+) -> ScopedQuery:
+    """Score exactly the `window` best candidates of an approximate first pass.
+
+    visible: all filters in force (`ScopedIndex.filters`), for the kNN clauses, which search before
+    anything around them filters. size: how many of the list's top to fetch; ties are the caller's to
+    order, since a rescored search can't be sorted otherwise.
+    """
+    spread = curves.high - curves.low
+    candidates: list[Query] = []
+    if mix.semantic > 0:
+        candidates += [
+            {
+                "knn": {
+                    "field": field,
+                    "query_vector": meaning.vector,
+                    "k": window,
+                    "num_candidates": window,
+                    "filter": list(visible),
+                    "boost": mix.semantic / spread,
+                }
+            }
+            for field in ("content_vector", "context_vector")
+        ]
+    if mix.keyword > 0:
+        boost = mix.keyword / (2 * ranking.BM25_HALF)
+        candidates.append(_match("content", request.words, boost))
+        candidates.append(_match("context", request.words, boost * ranking.CONTEXT_BOOST))
+    if mix.recency > 0:
+        pivot = f"{int(curves.half_life_ms)}ms"
+        newer = {"field": "created_at", "origin": "now", "pivot": pivot, "boost": mix.recency}
+        candidates.append({"distance_feature": newer})
+    rescored = _scored(words(request.words, 0), meaning, mix, curves)
+    return ScopedQuery(
+        scope,
+        query={"bool": {"should": candidates, "minimum_should_match": 1}},
+        filters=[*request_filters(request), *_semantic_only(request, meaning)],
+        size=size,
+        fields=(*PUBLIC_FIELDS, "ordinal"),
+        rescore={
+            "window_size": window,
+            "query": {"rescore_query": rescored, "query_weight": 0, "rescore_query_weight": 1},
+        },
+        count_up_to=window,
+        named_scores=request.explain,
+    )
+
+
+def in_scope(scope: Scope, request: SearchRequest) -> ScopedQuery:
+    """What a search would have to score, for counting it."""
+    return ScopedQuery(scope, filters=request_filters(request))
+
+
+def words(text: str, needed: int) -> Query:
+    """BM25 on the own text plus half of it on the context. needed: 1 if the own text must match.
+
+    Any word may match, never must all: a question rarely shares all of its words with its answer.
+    """
+    own = _match("content", text, 1.0, name="content")
+    context = _match("context", text, ranking.CONTEXT_BOOST, name="context")
+    if needed:
+        return {"bool": {"must": [own], "should": [context]}}
+    return {"bool": {"filter": [_EVERYTHING], "should": [own, context]}}
+
+
+def _match(field: str, text: str, boost: float, name: str | None = None) -> Query:
+    clause: JsonObject = {"query": " ".join(text.split()[:QUERY_WORDS_MAX]), "boost": boost}
+    if name:
+        clause["_name"] = name
+    return {"match": {field: clause}}
+
+
+def _scored(query: Query, meaning: Meaning | None, mix: Mix, curves: Curves) -> Query:
+    """Replace a query's BM25 by the mixed score. Vectors of another model are never compared."""
+    without = {"source": ranking.WITHOUT_VECTORS, "params": curves.params(mix, None)}
+    if meaning is None or mix.semantic == 0:
+        functions: list[JsonObject] = [{"script_score": {"script": without}}]
+    else:
+        with_vectors = {"source": ranking.WITH_VECTORS, "params": curves.params(mix, meaning.vector)}
+        ours = {"term": {"embedding_model": meaning.model_id}}
+        functions = [
+            {"filter": ours, "script_score": {"script": with_vectors}},
+            {"filter": {"bool": {"must_not": [ours]}}, "script_score": {"script": without}},
+        ]
+    return {"function_score": {"query": query, "functions": functions, "score_mode": "sum", "boost_mode": "replace"}}
+
+
+def _semantic_only(request: SearchRequest, meaning: Meaning) -> list[Query]:
+    return [{"term": {"embedding_model": meaning.model_id}}] if request.search_mode == "semantic" else []
+
+
+def _page(
+    scope: Scope, request: SearchRequest, query: Query, *, sort: Sequence[Query], extra: Sequence[Query] = ()
+) -> ScopedQuery:
+    reachable = request.offset + request.limit <= COUNT_MAX
+    return ScopedQuery(
+        scope,
+        query=query,
+        filters=[*request_filters(request), *extra],
+        sort=sort,
+        size=request.limit if reachable else 0,
+        offset=request.offset if reachable else 0,
+        fields=PUBLIC_FIELDS,
+        count_up_to=COUNT_MAX,
+        named_scores=request.explain,
+    )
+
+
+def history(
+    scope: Scope, session_id: str, *, limit: int, offset: int, newest_first: bool, times: Sequence[Query]
+) -> ScopedQuery:
+    """A session's episodes from one end."""
+    reachable = offset + limit <= COUNT_MAX
+    return ScopedQuery(
+        scope,
+        filters=[{"term": {"session_id": session_id}}, *times],
+        sort=NEWEST_FIRST if newest_first else OLDEST_FIRST,
+        size=limit if reachable else 0,
+        offset=offset if reachable else 0,
+        fields=_ALL_BUT_VECTORS,
+        count_up_to=True,
+    )
+
+
+def statuses(scope: Scope, session_id: str) -> ScopedQuery:
+    """How many episodes of a session are in which embedding status."""
+    return ScopedQuery(
+        scope,
+        filters=[{"term": {"session_id": session_id}}],
+        size=0,
+        count_up_to=True,
+        aggregations={"statuses": {"terms": {"field": "embedding_status", "size": 3}}},
+    )
+
+
+def message_counts(scope: Scope, session_ids: Sequence[str]) -> ScopedQuery:
+    """How many episodes each of these sessions has."""
+    return ScopedQuery(
+        scope,
+        filters=[{"terms": {"session_id": list(session_ids)}}],
+        size=0,
+        aggregations={"sessions": {"terms": {"field": "session_id", "size": max(1, len(session_ids))}}},
+    )
+
+
+def by_priority(
+    scope: Scope, session_id: str, script: str, params: JsonObject, *, size: int, after: Sequence[object] | None
+) -> ScopedQuery:
+    """A session's episodes, the one that stays longest in the window first."""
+    order: Query = {"_script": {"type": "number", "order": "desc", "script": {"source": script, "params": params}}}
+    return ScopedQuery(
+        scope,
+        filters=[{"term": {"session_id": session_id}}],
+        sort=[order, *NEWEST_FIRST],
+        size=size,
+        after=after,
+        fields=("role", "content", "token_count", "created_at", "ordinal"),
+    )
+
+
+def due_for_embedding(scope: SystemScope, now: datetime, model_id: str, size: int) -> ScopedQuery:
+    """Episodes whose embedding is due, longest waiting first: new ones, failed ones whose next try
+    has come, and ready ones of a model that is no longer the current one."""
+    due: Query = {"range": {"embedding_due_at": {"lte": iso(now)}}}
+    other_model: Query = {
+        "bool": {
+            "filter": [{"term": {"embedding_status": "ready"}}],
+            "must_not": [{"term": {"embedding_model": model_id}}],
+        }
+    }
+    return ScopedQuery(
+        scope,
+        filters=[{"bool": {"should": [due, other_model], "minimum_should_match": 1}}],
+        sort=[{"ordinal": "asc"}, {"episode_id": "asc"}],
+        size=size,
+        fields=_ALL_BUT_VECTORS,
+        deleted=False,
+    )
+
+
+def before(scope: AnyScope, org_id: str, session_id: str, moment_ms: int, ordinal: int, size: int) -> ScopedQuery:
+    """The episodes said last before a moment in a session, newest first, whichever agent wrote them."""
+    return ScopedQuery(
+        scope,
+        filters=[{"term": {"org_id": org_id}}, {"term": {"session_id": session_id}}],
+        sort=[{"created_at": "desc"}, {"ordinal": "desc"}],
+        after=[moment_ms, ordinal],
+        size=size,
+        fields=("content", "created_at", "ordinal"),
+    )

@@ -1,0 +1,195 @@
+"""Episodes in Elasticsearch: the only module, beside `due.py`, that names their index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.elastic.client import VersionConflict
+from app.elastic.index import Document, Engine, Found, Hit, ScopedIndex
+from app.elastic.indices import EPISODES
+from app.elastic.scope import Query, Scope, ScopedQuery
+from app.elastic.writes import Revision
+from app.episodes import queries, tags
+from app.episodes.models import Episode, NewEpisode
+from app.types import JsonObject, from_iso, iso, utc_now
+
+_COUNTS_REMEMBERED = 10_000
+_DELETE_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Episodes of a listing, in its order. total: how many there are."""
+
+    episodes: list[Episode]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A new episode with what the service has added: its id, its token count, when it came."""
+
+    id: str
+    new: NewEpisode
+    created_at: datetime
+    token_count: int
+
+
+class Ordinals:
+    """Arrival order: microseconds of the clock, but never the same or smaller twice in a process."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        """Larger than any before."""
+        self._last = max(self._last + 1, time.time_ns() // 1000)
+        return self._last
+
+
+class EpisodeStore:
+    """Reads and writes of episodes, each within the caller's scope."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._index = ScopedIndex(engine, EPISODES)
+        self._ordinals = Ordinals()
+        self._counts: dict[str, int] = {}
+
+    async def create(self, scope: Scope, draft: Draft) -> None:
+        """Store one episode, due for embedding. Durable when this returns."""
+        await self._index.create(scope, draft.id, self._source(scope, draft))
+
+    async def create_all(self, scope: Scope, drafts: Sequence[Draft]) -> list[Revision | BaseException]:
+        """Store many, in order; one result or exception each."""
+        return await self._index.create_all(scope, [(draft.id, self._source(scope, draft)) for draft in drafts])
+
+    def _source(self, scope: Scope, draft: Draft) -> JsonObject:
+        new = draft.new
+        source = scope.stamp() | {
+            "episode_id": draft.id,
+            "session_id": new.session_id,
+            "role": new.role,
+            "content": new.content,
+            "token_count": draft.token_count,
+            "tags": new.tags,
+            "tag_numbers": tags.tag_numbers(new.tags),
+            "metadata": new.metadata,
+            "created_at": iso(draft.created_at),
+            "ordinal": self._ordinals.next(),
+            "embedding_status": "pending",
+            "embedding_attempts": 0,
+            "embedding_due_at": iso(utc_now()),
+        }
+        return {key: value for key, value in source.items() if value is not None}
+
+    async def get(self, scope: Scope, episode_id: str) -> Episode | None:
+        """The episode as it is now; None where it is missing, deleted or someone else's."""
+        document = await self._alive(scope, episode_id)
+        return episode_of(document.id, document.source) if document else None
+
+    async def soft_delete(self, scope: Scope, episode_id: str, at: datetime) -> bool:
+        """Hide it from every read. False when there is none to hide."""
+        for _ in range(_DELETE_TRIES):
+            document = await self._alive(scope, episode_id)
+            if document is None:
+                return False
+            try:
+                # Guarded, so that of two deletes at once only one is told that it did it.
+                await self._index.update(scope, document, {"deleted_at": iso(at)})
+            except VersionConflict:
+                continue
+            return True
+        raise RuntimeError("an episode kept changing while it was deleted")
+
+    async def _alive(self, scope: Scope, episode_id: str) -> Document | None:
+        document = await self._index.get(scope, episode_id)
+        if document is None or document.source.get("deleted_at") is not None:
+            return None
+        return document
+
+    async def history(
+        self, scope: Scope, session_id: str, *, limit: int, offset: int, newest_first: bool, times: Sequence[Query]
+    ) -> Page:
+        """Episodes of a session from one end, in that order."""
+        query = queries.history(
+            scope, session_id, limit=limit, offset=offset, newest_first=newest_first, times=times
+        )
+        found = await self._index.search(query)
+        return Page([episode_of(hit.id, hit.source) for hit in found.hits], found.total)
+
+    async def status_counts(self, scope: Scope, session_id: str) -> dict[str, int]:
+        """Embedding status → number of episodes, of a session."""
+        found = await self._index.search(queries.statuses(scope, session_id))
+        return _buckets(found, "statuses")
+
+    async def message_counts(self, scope: Scope, session_ids: Sequence[str]) -> dict[str, int]:
+        """Session id → number of episodes."""
+        if not session_ids:
+            return {}
+        return _buckets(await self._index.search(queries.message_counts(scope, session_ids)), "sessions")
+
+    async def by_priority(
+        self,
+        scope: Scope,
+        session_id: str,
+        script: str,
+        params: JsonObject,
+        *,
+        size: int,
+        after: Sequence[object] | None,
+    ) -> list[Hit]:
+        """A page of a session's episodes in the order in which the window keeps them."""
+        query = queries.by_priority(scope, session_id, script, params, size=size, after=after)
+        # Later pages must come from the same state as the first, as nearly as can be.
+        return (await self._index.search(query, fresh=after is None)).hits
+
+    async def freshen(self, scope: Scope) -> str | None:
+        """Make every answered write visible to the searches that follow; see `Freshness.ensure`."""
+        return await self._index.freshen(scope)
+
+    async def find(self, query: ScopedQuery, *, fresh: bool = True) -> Found:
+        """Run one of `queries`."""
+        return await self._index.search(query, fresh=fresh)
+
+    async def count(self, query: ScopedQuery, token: str | None) -> int:
+        """How many match. token: of the state (from `freshen`), under which a count stays true."""
+        key = f"{token}:{query.scope}:{query.filters}"
+        known = self._counts.get(key) if token else None
+        if known is None:
+            known = await self._index.count(query, fresh=False)
+            if len(self._counts) >= _COUNTS_REMEMBERED:
+                self._counts.clear()
+            self._counts[key] = known
+        return known
+
+    def visible(self, query: ScopedQuery) -> list[Query]:
+        """Every filter in force for a query."""
+        return self._index.filters(query)
+
+
+def episode_of(episode_id: str, source: dict[str, Any]) -> Episode:
+    """An episode out of its document."""
+    generated, deleted = source.get("embedding_generated_at"), source.get("deleted_at")
+    return Episode(
+        id=episode_id,
+        session_id=source.get("session_id"),
+        role=source["role"],
+        content=source["content"],
+        created_at=from_iso(source["created_at"]),
+        ordinal=source["ordinal"],
+        tags=source.get("tags") or [],
+        metadata=source.get("metadata") or {},
+        token_count=source["token_count"],
+        embedding_status=source["embedding_status"],
+        embedding_generated_at=from_iso(generated) if generated else None,
+        embedding_error=source.get("embedding_error"),
+        deleted_at=from_iso(deleted) if deleted else None,
+    )
+
+
+def _buckets(found: Found, name: str) -> dict[str, int]:
+    return {bucket["key"]: bucket["doc_count"] for bucket in found.aggregations[name]["buckets"]}

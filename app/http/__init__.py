@@ -1,0 +1,1 @@
+"""The HTTP side that all slices share: routes, bodies, answers, errors, authentication."""

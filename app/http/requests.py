@@ -1,0 +1,107 @@
+"""Reading requests: JSON bodies and query strings into pydantic models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, Field, ValidationError
+
+from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
+
+if TYPE_CHECKING:
+    from app.auth.models import Identity
+    from app.container import Container
+
+M = TypeVar("M", bound=BaseModel)
+
+CONTAINER: web.AppKey[Container] = web.AppKey("container")
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity")
+
+PAGE_MAX = 1_000
+OFFSET_MAX = 10_000_000
+
+
+class Page(BaseModel):
+    """`limit` and `offset` of a listing."""
+
+    limit: int = Field(20, ge=1, le=PAGE_MAX)
+    offset: int = Field(0, ge=0, le=OFFSET_MAX)
+
+
+async def read_body(request: web.Request, model: type[M]) -> M:
+    """The JSON body as a `model`; an empty body is `{}`.
+
+    Raises BadRequest (not JSON), UnsupportedMediaType, PayloadTooLarge or ValidationFailed.
+    """
+    if not model.model_fields:
+        # Clients send bodies where none is read; reading it keeps the connection usable.
+        await _raw(request)
+        return model()
+    raw = await _raw(request)
+    if not raw.strip():
+        return _validated(model, {}, "body")
+    if request.content_type not in ("application/json", "application/octet-stream"):
+        raise UnsupportedMediaType("Send the body as JSON, with the header Content-Type: application/json.")
+    return _validated(model, _json(raw), "body")
+
+
+async def _raw(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        limit = request.client_max_size
+        raise PayloadTooLarge(f"The body is larger than {limit} bytes; send less at once.") from error
+
+
+def _json(raw: bytes) -> object:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        reason = str(error)
+    try:
+        # The standard library reads lone surrogates, which the model then names by field.
+        return json.loads(raw, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest(f"The body is not valid JSON: {reason}.", code="MALFORMED_JSON") from None
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def read_query(request: web.Request, model: type[M]) -> M:
+    """The query string as a `model`; an empty value is the same as none. Raises ValidationFailed."""
+    if not model.model_fields:
+        return model()
+    given = {key: value for key, value in request.query.items() if value != ""}
+    return _validated(model, given, "query")
+
+
+def _validated(model: type[M], value: object, where: str) -> M:
+    if isinstance(value, Mapping):
+        # null for an optional field is the same as its absence.
+        optional = {name for name, info in model.model_fields.items() if not info.is_required()}
+        value = {key: item for key, item in value.items() if item is not None or key not in optional}
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise validation_failed(error, where) from None
+
+
+def validation_failed(error: ValidationError, where: str) -> ValidationFailed:
+    """Name each field that is wrong, never its value. where: body, query, path or header."""
+    errors: list[dict[str, Any]] = [
+        {"type": item["type"], "loc": [where, *_printable(item["loc"])], "msg": item["msg"]}
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    fields = ", ".join(".".join(str(part) for part in item["loc"][1:]) or where for item in errors[:5])
+    return ValidationFailed(f"The request is not valid: {fields}.", errors=errors)
+
+
+def _printable(loc: tuple[int | str, ...]) -> list[int | str]:
+    return [part if isinstance(part, int) else part.encode("utf-8", "replace").decode()[:100] for part in loc]

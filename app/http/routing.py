@@ -1,0 +1,123 @@
+"""Routes as data: method, path, models and handler in one declaration.
+
+A handler gets a `Call` with its body and query already validated and answers with an object that
+orjson writes. The same declaration is what documents the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from app.container import Container
+from app.elastic.scope import Scope
+from app.errors import AuthenticationError, NotFound
+from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID, read_body, read_query
+from app.auth.models import Identity
+from app.http.responses import success
+from app.types import Id
+
+
+class Nothing(BaseModel):
+    """The body or query of a route that takes none."""
+
+
+B = TypeVar("B", bound=BaseModel)
+Q = TypeVar("Q", bound=BaseModel)
+
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[B, Q]):
+    """One request, as a handler needs it."""
+
+    request: web.Request
+    body: B
+    query: Q
+
+    @property
+    def container(self) -> Container:
+        """Services and settings."""
+        return self.request.app[CONTAINER]
+
+    @property
+    def request_id(self) -> str:
+        """The id that the answer, its header and every log line carry."""
+        return self.request[REQUEST_ID]
+
+    @property
+    def identity(self) -> Identity:
+        """Who is asking. Raises AuthenticationError on a route that was declared public."""
+        identity = self.request.get(IDENTITY)
+        if identity is None:
+            raise AuthenticationError("This needs an access token or an API key.")
+        return identity
+
+    @property
+    def scope(self) -> Scope:
+        """What the caller may read and write."""
+        return self.identity.scope
+
+    def path_id(self, name: str, code: str) -> str:
+        """A UUID of the path. Raises NotFound with `code` when it is none: such a thing can't exist."""
+        try:
+            return _ID.validate_python(self.request.match_info[name])
+        except ValidationError:
+            raise NotFound(f"There is no such {name.removesuffix('_id')}.", code=code) from None
+
+
+Handler = Callable[[Call[B, Q]], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One declared route. answer: what `data` of a success holds."""
+
+    method: str
+    path: str
+    handler: Callable[[Call[Any, Any]], Awaitable[Any]]
+    body: type[BaseModel]
+    query: type[BaseModel]
+    answer: Any
+    status: int
+    public: bool
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Validate, call the handler, wrap its answer."""
+        query = read_query(request, self.query)
+        body = await read_body(request, self.body)
+        result = await self.handler(Call(request, body, query))
+        if isinstance(result, web.StreamResponse):
+            return result
+        return success(result, request[REQUEST_ID], self.status)
+
+
+@dataclass(slots=True)
+class Routes:
+    """The routes of one slice."""
+
+    all: list[Route] = field(default_factory=list)
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: Any,
+        body: type[B] = Nothing,  # type: ignore[assignment]
+        query: type[Q] = Nothing,  # type: ignore[assignment]
+        status: int = 200,
+        public: bool = False,
+    ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
+        """Declare a route; the decorated coroutine handles it."""
+
+        def register(handler: Handler[B, Q]) -> Handler[B, Q]:
+            self.all.append(Route(method, path, handler, body, query, answer, status, public))
+            return handler
+
+        return register
