@@ -49,12 +49,15 @@ class Settings(BaseSettings):
 
     # -- Elasticsearch
     elasticsearch_url: str | None = Field(
-        None, description="Address of Elasticsearch; several hosts separated by commas. Empty: the embedded one."
+        None,
+        description="Address of Elasticsearch; several hosts separated by commas. Empty: the embedded one.",
     )
     elasticsearch_api_key: SecretStr | None = Field(None, description="API key for Elasticsearch.")
     elasticsearch_username: str | None = Field(None, description="User for Elasticsearch, with its password.")
     elasticsearch_password: SecretStr | None = Field(None, description="Password of that user.")
-    elasticsearch_ca_certs: Path | None = Field(None, description="CA file that signed Elasticsearch's certificate.")
+    elasticsearch_ca_certs: Path | None = Field(
+        None, description="CA file that signed Elasticsearch's certificate."
+    )
     elasticsearch_timeout_s: float = Field(
         10.0, gt=0, description="Seconds that one request to Elasticsearch may take."
     )
@@ -71,15 +74,21 @@ class Settings(BaseSettings):
     # -- Redis
     redis_url: str | None = Field(None, description="Address of Redis or Valkey. Empty: the embedded one.")
     redis_timeout_s: float = Field(
-        0.5, gt=0, description="Seconds that one Redis command of a request may take; it then goes on without."
+        0.5,
+        gt=0,
+        description="Seconds that one Redis command of a request may take; it then goes on without.",
     )
 
     # -- indices
     index_prefix: str = Field(
-        "remembr", pattern=r"^[a-z][a-z0-9-]{0,40}$", description="First part of every index, alias and template name."
+        "remembr",
+        pattern=r"^[a-z][a-z0-9-]{0,40}$",
+        description="First part of every index, alias and template name.",
     )
     index_shards: int = Field(1, ge=1, le=1024, description="Primary shards of a newly made episodes index.")
-    index_replicas: int = Field(0, ge=0, le=5, description="Replicas of each shard; 1 where there are several nodes.")
+    index_replicas: int = Field(
+        0, ge=0, le=5, description="Replicas of each shard; 1 where there are several nodes."
+    )
     vector_index: VectorIndex = Field(
         "bbq_flat", description="`dense_vector` index type of a newly made episodes index."
     )
@@ -89,20 +98,32 @@ class Settings(BaseSettings):
         "e5-small-v2",
         description="`e5-small-v2` (from Maven), `all-minilm-l6-v2` (from PyPI), or any sentence-transformers name or folder.",
     )
-    embedding_batch: int = Field(64, ge=1, le=1024, description="Episodes that the worker embeds in one batch.")
-    embedding_threads: int = Field(0, ge=0, description="Threads of one embedding; 0 lets the machine's cores decide.")
-    embedding_max_attempts: int = Field(8, ge=1, description="Tries before an episode's embedding stays failed.")
-    query_cache_size: int = Field(10_000, ge=0, description="Query embeddings that each server process remembers.")
+    embedding_batch: int = Field(
+        64, ge=1, le=1024, description="Episodes that the worker embeds in one batch."
+    )
+    embedding_threads: int = Field(
+        0, ge=0, description="Threads of one embedding; 0 lets the machine's cores decide."
+    )
+    embedding_max_attempts: int = Field(
+        8, ge=1, description="Tries before an episode's embedding stays failed."
+    )
+    query_cache_size: int = Field(
+        10_000, ge=0, description="Query embeddings that each server process remembers."
+    )
 
     # -- authentication
     jwt_secret: SecretStr | None = Field(
-        None, description="Key that signs tokens, at least 32 characters. `make run` generates one in the data folder."
+        None,
+        description="Key that signs tokens, at least 32 characters. `make run` generates one in the data folder.",
     )
     access_token_minutes: int = Field(30, ge=1, description="Life of an access token.")
     refresh_token_days: int = Field(7, ge=1, description="Life of a refresh token.")
     bcrypt_rounds: int = Field(12, ge=4, le=16, description="Work factor of password hashes.")
     api_key_cache_s: float = Field(
-        0.5, ge=0, lt=1, description="Seconds a checked API key is trusted without looking again; bounds a revocation."
+        0.5,
+        ge=0,
+        lt=1,
+        description="Seconds a checked API key is trusted without looking again; bounds a revocation.",
     )
 
     # -- memory
@@ -112,7 +133,9 @@ class Settings(BaseSettings):
     restore_days: int = Field(30, ge=1, description="Days in which a soft-deleted episode can be restored.")
 
     # -- search
-    recency_half_life_days: float = Field(30.0, gt=0, description="Age at which the recency part of a score is 0.5.")
+    recency_half_life_days: float = Field(
+        30.0, gt=0, description="Age at which the recency part of a score is 0.5."
+    )
     exact_search_limit: int = Field(
         10_000, ge=0, description="Episodes in scope up to which every one is scored exactly."
     )

@@ -151,7 +151,7 @@ class AuthService:
 
     async def list_keys(self, scope: Scope) -> ApiKeys:
         """The organisation's keys."""
-        keys = await self._keys.list(scope)
+        keys = await self._keys.unrevoked(scope)
         return ApiKeys(keys, len(keys))
 
     async def revoke_key(self, identity: Identity, key_id: str) -> None:
@@ -170,7 +170,9 @@ class AuthService:
         key_id = api_key_id(text)
         stored = await self._check(key_id) if key_id else None
         if stored is None or stored.revoked or not same(stored.digest, key_digest(text)):
-            raise AuthenticationError("The API key is not valid; it may have been revoked.", code="TOKEN_INVALID")
+            raise AuthenticationError(
+                "The API key is not valid; it may have been revoked.", code="TOKEN_INVALID"
+            )
         key = stored.key
         if key.expires_at is not None and key.expires_at <= utc_now():
             raise AuthenticationError("The API key has expired; create a new one.", code="TOKEN_EXPIRED")

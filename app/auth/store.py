@@ -140,7 +140,7 @@ class ApiKeyStore:
         found = await self._index.get(_LOG_IN, key_id)
         return _stored_key(found) if found else None
 
-    async def list(self, scope: Scope) -> list[ApiKey]:
+    async def unrevoked(self, scope: Scope) -> list[ApiKey]:
         """The organisation's keys that are not revoked, newest first."""
         query = ScopedQuery(
             scope,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -73,7 +72,7 @@ def translate_errors(doing: str) -> Iterator[None]:
         if error.meta.status in _BUSY:
             raise _unavailable(doing) from error
         raise
-    except (TransportError, asyncio.TimeoutError) as error:
+    except (TimeoutError, TransportError) as error:
         raise _unavailable(doing) from error
 
 

@@ -156,10 +156,14 @@ class ScopedIndex:
 
     async def update(self, scope: AnyScope, document: Document, changes: JsonObject) -> Revision:
         """Change fields of a document that was read before. Raises VersionConflict if it has changed since."""
-        write = self._write("update", scope, document.id, changes, document.source["org_id"], document.revision)
+        write = self._write(
+            "update", scope, document.id, changes, document.source["org_id"], document.revision
+        )
         return await self._engine.writer.write(write)
 
-    async def update_unguarded(self, scope: AnyScope, document_id: str, org_id: str, changes: JsonObject) -> None:
+    async def update_unguarded(
+        self, scope: AnyScope, document_id: str, org_id: str, changes: JsonObject
+    ) -> None:
         """Change fields whatever the document's state; nothing happens if it is gone."""
         try:
             await self._engine.writer.write(self._write("update", scope, document_id, changes, org_id))

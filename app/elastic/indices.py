@@ -155,10 +155,14 @@ async def _stored(es: AsyncElasticsearch, kind: Kind, name: str) -> JsonObject |
 
 def _diff(theirs: JsonObject, ours: JsonObject, name: str) -> str:
     before, after = (
-        orjson.dumps(_normal(template), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode().splitlines()
+        orjson.dumps(_normal(template), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        .decode()
+        .splitlines()
         for template in (theirs, ours)
     )
-    return "\n".join(difflib.unified_diff(before, after, f"{name} (cluster)", f"{name} (this release)", lineterm=""))
+    return "\n".join(
+        difflib.unified_diff(before, after, f"{name} (cluster)", f"{name} (this release)", lineterm="")
+    )
 
 
 _STAMPS = frozenset({"created_date", "created_date_millis", "modified_date", "modified_date_millis"})
@@ -183,7 +187,9 @@ async def ensure(es: AsyncElasticsearch, settings: Settings, dims: int) -> list[
     changes = await plan(es, settings, dims)
     for change in changes:
         if change.state == "newer":
-            log.warning("A newer release wrote this template; it is left as it is", extra={"template": change.name})
+            log.warning(
+                "A newer release wrote this template; it is left as it is", extra={"template": change.name}
+            )
         elif change.state != "keep":
             await _apply(es, change)
     for index in INDICES:

@@ -57,7 +57,7 @@ class EmbeddingService:
 
     async def embed_due(self) -> Embedded:
         """Embed one batch. Safe to run twice and beside itself: a state that has changed is not overwritten."""
-        documents = await self._due.due(self._embedder.model_id, self._batch)
+        documents = await self._due.due(self._embedder.info.model_id, self._batch)
         if not documents:
             return Embedded(0, 0, 0)
         before = await self._due.said_before(documents, CONTEXT_TURNS)
@@ -97,7 +97,7 @@ class EmbeddingService:
             "content_vector": packed(own),
             "context_vector": packed(full),
             "embedding_status": "ready",
-            "embedding_model": self._embedder.model_id,
+            "embedding_model": self._embedder.info.model_id,
             "embedding_generated_at": iso(utc_now()),
             "embedding_error": None,
             "embedding_due_at": None,

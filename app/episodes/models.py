@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from app.episodes.tags import TAG_MAX_CHARS, TagFilter
@@ -37,7 +45,9 @@ class NewEpisode(BaseModel):
     session_id: Id | None = None
     tags: list[Tag] = Field(default_factory=list, max_length=TAGS_MAX)
     metadata: Metadata = Field(default_factory=dict)
-    created_at: UtcDateTime | None = Field(None, description="When it was said, for imported history; default now.")
+    created_at: UtcDateTime | None = Field(
+        None, description="When it was said, for imported history; default now."
+    )
 
     @field_validator("role", "content")
     @classmethod
@@ -88,7 +98,11 @@ def mix_of(weights: Weights | None) -> Mix:
     given = weights.model_dump(exclude_none=True) if weights else {}
     if abs(sum(given.values()) - 1) <= WEIGHT_TOLERANCE:
         return Mix(**({"semantic": 0.0, "keyword": 0.0, "recency": 0.0} | given))
-    filled = {"semantic": DEFAULT_MIX.semantic, "keyword": DEFAULT_MIX.keyword, "recency": DEFAULT_MIX.recency} | given
+    filled = {
+        "semantic": DEFAULT_MIX.semantic,
+        "keyword": DEFAULT_MIX.keyword,
+        "recency": DEFAULT_MIX.recency,
+    } | given
     total = sum(filled.values())
     if abs(total - 1) > WEIGHT_TOLERANCE:
         raise ValueError(f"must sum to 1.0, not {total:g}")

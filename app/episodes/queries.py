@@ -170,7 +170,14 @@ def _scored(query: Query, meaning: Meaning | None, mix: Mix, curves: Curves) -> 
             {"filter": ours, "script_score": {"script": with_vectors}},
             {"filter": {"bool": {"must_not": [ours]}}, "script_score": {"script": without}},
         ]
-    return {"function_score": {"query": query, "functions": functions, "score_mode": "sum", "boost_mode": "replace"}}
+    return {
+        "function_score": {
+            "query": query,
+            "functions": functions,
+            "score_mode": "sum",
+            "boost_mode": "replace",
+        }
+    }
 
 
 def _semantic_only(request: SearchRequest, meaning: Meaning) -> list[Query]:
@@ -232,10 +239,18 @@ def message_counts(scope: Scope, session_ids: Sequence[str]) -> ScopedQuery:
 
 
 def by_priority(
-    scope: Scope, session_id: str, script: str, params: JsonObject, *, size: int, after: Sequence[object] | None
+    scope: Scope,
+    session_id: str,
+    script: str,
+    params: JsonObject,
+    *,
+    size: int,
+    after: Sequence[object] | None,
 ) -> ScopedQuery:
     """A session's episodes, the one that stays longest in the window first."""
-    order: Query = {"_script": {"type": "number", "order": "desc", "script": {"source": script, "params": params}}}
+    order: Query = {
+        "_script": {"type": "number", "order": "desc", "script": {"source": script, "params": params}}
+    }
     return ScopedQuery(
         scope,
         filters=[{"term": {"session_id": session_id}}],
@@ -266,7 +281,9 @@ def due_for_embedding(scope: SystemScope, now: datetime, model_id: str, size: in
     )
 
 
-def before(scope: AnyScope, org_id: str, session_id: str, moment_ms: int, ordinal: int, size: int) -> ScopedQuery:
+def before(
+    scope: AnyScope, org_id: str, session_id: str, moment_ms: int, ordinal: int, size: int
+) -> ScopedQuery:
     """The episodes said last before a moment in a session, newest first, whichever agent wrote them."""
     return ScopedQuery(
         scope,

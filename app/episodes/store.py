@@ -65,7 +65,9 @@ class EpisodeStore:
 
     async def create_all(self, scope: Scope, drafts: Sequence[Draft]) -> list[Revision | BaseException]:
         """Store many, in order; one result or exception each."""
-        return await self._index.create_all(scope, [(draft.id, self._source(scope, draft)) for draft in drafts])
+        return await self._index.create_all(
+            scope, [(draft.id, self._source(scope, draft)) for draft in drafts]
+        )
 
     def _source(self, scope: Scope, draft: Draft) -> JsonObject:
         new = draft.new
@@ -112,7 +114,14 @@ class EpisodeStore:
         return document
 
     async def history(
-        self, scope: Scope, session_id: str, *, limit: int, offset: int, newest_first: bool, times: Sequence[Query]
+        self,
+        scope: Scope,
+        session_id: str,
+        *,
+        limit: int,
+        offset: int,
+        newest_first: bool,
+        times: Sequence[Query],
     ) -> Page:
         """Episodes of a session from one end, in that order."""
         query = queries.history(

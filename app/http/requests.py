@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
+from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from app.validation import validation_failed
 
 if TYPE_CHECKING:
     from app.auth.models import Identity
@@ -21,16 +22,6 @@ M = TypeVar("M", bound=BaseModel)
 CONTAINER: web.AppKey[Container] = web.AppKey("container")
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity")
-
-PAGE_MAX = 1_000
-OFFSET_MAX = 10_000_000
-
-
-class Page(BaseModel):
-    """`limit` and `offset` of a listing."""
-
-    limit: int = Field(20, ge=1, le=PAGE_MAX)
-    offset: int = Field(0, ge=0, le=OFFSET_MAX)
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:
@@ -91,17 +82,3 @@ def _validated(model: type[M], value: object, where: str) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         raise validation_failed(error, where) from None
-
-
-def validation_failed(error: ValidationError, where: str) -> ValidationFailed:
-    """Name each field that is wrong, never its value. where: body, query, path or header."""
-    errors: list[dict[str, Any]] = [
-        {"type": item["type"], "loc": [where, *_printable(item["loc"])], "msg": item["msg"]}
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    fields = ", ".join(".".join(str(part) for part in item["loc"][1:]) or where for item in errors[:5])
-    return ValidationFailed(f"The request is not valid: {fields}.", errors=errors)
-
-
-def _printable(loc: tuple[int | str, ...]) -> list[int | str]:
-    return [part if isinstance(part, int) else part.encode("utf-8", "replace").decode()[:100] for part in loc]

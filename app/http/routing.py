@@ -13,11 +13,11 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from app.auth.models import Identity
 from app.container import Container
 from app.elastic.scope import Scope
 from app.errors import AuthenticationError, NotFound
 from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID, read_body, read_query
-from app.auth.models import Identity
 from app.http.responses import success
 from app.types import Id
 
@@ -53,10 +53,9 @@ class Call(Generic[B, Q]):
     @property
     def identity(self) -> Identity:
         """Who is asking. Raises AuthenticationError on a route that was declared public."""
-        identity = self.request.get(IDENTITY)
-        if identity is None:
+        if IDENTITY not in self.request:
             raise AuthenticationError("This needs an access token or an API key.")
-        return identity
+        return self.request[IDENTITY]
 
     @property
     def scope(self) -> Scope:

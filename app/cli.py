@@ -1,0 +1,147 @@
+"""`remembr-server`: the operator's command. (`remembr` is the published client's.)"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from app import logs
+from app.errors import EngineError, RemembrError
+from app.settings import Settings
+
+app = typer.Typer(
+    help="Run and look after a Remembr server. Settings are environment variables: docs/configuration.md.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True)
+
+
+@contextmanager
+def _settings() -> Iterator[Settings]:
+    """The settings; what stops a command is said in a sentence, without a trace."""
+    try:
+        settings = Settings()
+        logs.configure(settings.log_level)
+        yield settings
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            name = "_".join(str(part) for part in item["loc"]).upper()
+            console.print(f"[bold red]REMEMBR_{name}[/]: {item['msg']}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    except (EngineError, RemembrError) as error:
+        console.print(f"[bold red]Stopped:[/] {error}", soft_wrap=True, markup=True, highlight=False)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        console.print(f"[bold red]Stopped:[/] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def serve() -> None:
+    """Run one server process against the Elasticsearch and Redis of the settings."""
+    from app import server  # noqa: PLC0415 - other commands start faster without it
+
+    with _settings() as settings:
+        server.run(settings)
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker process: it embeds what is due."""
+    from workers import run  # noqa: PLC0415
+
+    with _settings() as settings:
+        run.run(settings)
+
+
+@app.command()
+def dev() -> None:
+    """Run everything on this machine in the foreground: engines, migrations, server and worker."""
+    from app import stack  # noqa: PLC0415
+
+    with _settings() as settings:
+        try:
+            with stack.running(settings, console) as started:
+                _greet(started.base_url)
+                started.keep_running(console)
+        except stack.Stopped:
+            console.print("Stopped; everything that was answered is stored.")
+
+
+def _greet(base_url: str) -> None:
+    console.print(f"\n[bold green]Remembr is ready[/] at [bold]{base_url}[/]\n", highlight=False)
+    console.print("A first key:", highlight=False)
+    register = (
+        f"  curl -s {base_url}/auth/register -H 'Content-Type: application/json' \\\n"
+        '    -d \'{"email": "you@example.com", "password": "correct-horse-battery-staple", "org_name": "Acme"}\'\n'
+        f"  curl -s {base_url}/api-keys -H 'Content-Type: application/json' \\\n"
+        "    -H 'Authorization: Bearer <the access_token of that answer>' -d '{\"name\": \"first\"}'\n"
+    )
+    console.print(register, markup=False, highlight=False, soft_wrap=True)
+    console.print("Ctrl-C stops it.\n")
+
+
+@app.command()
+def demo() -> None:
+    """Play a conversation on a stack of its own: remembered, embedded, and found again. Ends by itself."""
+    from app import stack  # noqa: PLC0415
+    from app.demo import play, terminal  # noqa: PLC0415
+
+    with _settings() as settings, tempfile.TemporaryDirectory(prefix="remembr-demo-") as folder:
+        settings = settings.model_copy(
+            update={"port": 0, "data_dir": Path(folder), "workers": 1, "index_prefix": "demo", "log_level": "WARNING"}
+        )
+        Path(folder).chmod(0o755)
+        try:
+            with stack.running(settings, console) as started:
+                succeeded = asyncio.run(play(started.base_url, console=terminal()))
+        except stack.Stopped:
+            raise typer.Exit(130) from None
+    raise typer.Exit(0 if succeeded else 1)
+
+
+@app.command()
+def templates(
+    apply: Annotated[bool, typer.Option(help="Apply what differs; else it is only shown.")] = False,
+) -> None:
+    """Compare the cluster's index templates with this release's, and show or apply the difference."""
+    with _settings() as settings:
+        asyncio.run(_templates(settings, apply))
+
+
+async def _templates(settings: Settings, apply: bool) -> None:
+    from app.elastic import indices  # noqa: PLC0415
+    from app.elastic.client import open_elasticsearch  # noqa: PLC0415
+    from app.embedding import describe  # noqa: PLC0415
+
+    if not settings.elasticsearch_url:
+        raise EngineError("Set REMEMBR_ELASTICSEARCH_URL to the cluster to look at.")
+    dims = (await describe(settings)).dims
+    async with open_elasticsearch(settings, settings.elasticsearch_url) as es:
+        if apply:
+            changes = await indices.ensure(es, settings, dims)
+        else:
+            changes = await indices.plan(es, settings, dims)
+    out = Console()
+    for change in changes:
+        out.print(f"{change.state:8}{change.kind:10}{change.name}", highlight=False)
+        if change.diff and change.state != "create":
+            out.print(change.diff, markup=False, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point."""
+    app(prog_name="remembr-server")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The composition root: who is wired with whom. Server, worker, scripts and benches open it alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from elasticsearch import AsyncElasticsearch
+
+from app import tokens
+from app.auth.service import AuthService
+from app.auth.store import AccountStore, ApiKeyStore, RefreshTokenStore
+from app.crypto import Passwords, Tokens
+from app.elastic.client import open_elasticsearch
+from app.elastic.freshness import Freshness
+from app.elastic.index import Engine, make_engine
+from app.embedding import open_document_embedder, open_query_embedder
+from app.episodes.due import DueStore
+from app.episodes.embed import EmbeddingService
+from app.episodes.service import EpisodeService
+from app.episodes.store import EpisodeStore
+from app.errors import EngineError
+from app.outbox import Outbox
+from app.redis import RedisGate, open_redis
+from app.sessions.service import SessionService
+from app.sessions.store import SessionStore
+from app.settings import Settings
+
+_CHECK_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What every process needs: settings, both stores, the outbox."""
+
+    settings: Settings
+    es: AsyncElasticsearch
+    redis: RedisGate
+    engine: Engine
+    outbox: Outbox
+
+    async def check(self) -> dict[str, bool]:
+        """Which stores answer within two seconds."""
+        elasticsearch, redis = await asyncio.gather(_answers(self.es), self.redis.ping())
+        return {"elasticsearch": elasticsearch, "redis": redis}
+
+
+async def _answers(es: AsyncElasticsearch) -> bool:
+    return bool(await es.options(request_timeout=_CHECK_TIMEOUT_S).ping())
+
+
+@asynccontextmanager
+async def open_core(settings: Settings) -> AsyncIterator[Core]:
+    """Connect to both stores; neither has to answer yet. Raises EngineError when an address is missing."""
+    if not settings.elasticsearch_url or not settings.redis_url:
+        raise EngineError(
+            "Set REMEMBR_ELASTICSEARCH_URL and REMEMBR_REDIS_URL, or use `remembr-server dev`, which starts both."
+        )
+    async with AsyncExitStack() as stack:
+        es = await stack.enter_async_context(open_elasticsearch(settings, settings.elasticsearch_url))
+        redis = await stack.enter_async_context(open_redis(settings.redis_url, settings.redis_timeout_s))
+        engine = make_engine(es, Freshness(es, redis, settings.index_prefix), settings.index_prefix)
+        stack.push_async_callback(engine.writer.drain)
+        outbox = Outbox(redis, settings.index_prefix)
+        stack.push_async_callback(outbox.close)
+        yield Core(settings, es, redis, engine, outbox)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the server's handlers call."""
+
+    settings: Settings
+    core: Core
+    auth: AuthService
+    sessions: SessionService
+    episodes: EpisodeService
+
+    async def check(self) -> dict[str, bool]:
+        """Which stores answer."""
+        return await self.core.check()
+
+
+@asynccontextmanager
+async def open_container(settings: Settings) -> AsyncIterator[Container]:
+    """Everything the server needs, model loaded. Raises EngineError when a setting is missing."""
+    if settings.jwt_secret is None:
+        raise EngineError("Set REMEMBR_JWT_SECRET to at least 32 random characters: `openssl rand -hex 32`.")
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(tokens.prepare, settings.cache_dir)
+        core = await stack.enter_async_context(open_core(settings))
+        embedder = await stack.enter_async_context(open_query_embedder(settings))
+        session_store, episode_store = SessionStore(core.engine), EpisodeStore(core.engine)
+        auth = AuthService(
+            AccountStore(core.engine),
+            ApiKeyStore(core.engine),
+            RefreshTokenStore(core.engine),
+            await asyncio.to_thread(Passwords, settings.bcrypt_rounds),
+            Tokens(
+                settings.jwt_secret.get_secret_value(),
+                access=timedelta(minutes=settings.access_token_minutes),
+                refresh=timedelta(days=settings.refresh_token_days),
+            ),
+            settings.api_key_cache_s,
+        )
+        stack.push_async_callback(auth.close)
+        yield Container(
+            settings,
+            core,
+            auth,
+            SessionService(session_store, episode_store, settings.window_tokens),
+            EpisodeService(episode_store, session_store, embedder, core.outbox, settings),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContainer:
+    """What the worker's jobs call."""
+
+    core: Core
+    embedding: EmbeddingService
+
+
+@asynccontextmanager
+async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerContainer]:
+    """Everything the embedding worker needs, model loaded."""
+    async with AsyncExitStack() as stack:
+        core = await stack.enter_async_context(open_core(settings))
+        embedder = await stack.enter_async_context(open_document_embedder(settings))
+        embedding = EmbeddingService(
+            DueStore(core.engine),
+            embedder,
+            batch=settings.embedding_batch,
+            max_attempts=settings.embedding_max_attempts,
+        )
+        yield WorkerContainer(core, embedding)

@@ -1,0 +1,235 @@
+"""Storing, searching and forgetting episodes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.elastic.scope import Scope, ScopedQuery
+from app.embedding import QueryEmbedder
+from app.episodes import queries
+from app.episodes.models import (
+    BatchItem,
+    DeletedEpisode,
+    EpisodeStatus,
+    Mix,
+    NewEpisode,
+    SearchRequest,
+    SearchResults,
+    StoredBatch,
+    StoredEpisode,
+    mix_of,
+)
+from app.episodes.queries import Meaning
+from app.episodes.ranking import Curves, scoring_moment
+from app.episodes.results import Ranked, page_of, ranked
+from app.episodes.store import Draft, EpisodeStore
+from app.errors import NotFound, RemembrError, ValidationFailed
+from app.outbox import EMBED, Outbox
+from app.sessions.store import SessionStore
+from app.settings import Settings
+from app.timespan import check_times
+from app.tokens import count_tokens_async
+from app.types import JsonObject, new_id, utc_now
+from app.validation import validation_failed
+
+_TIES_MARGIN = 20
+
+
+class EpisodeService:
+    """See the module. Every method takes the caller's scope first."""
+
+    def __init__(
+        self,
+        store: EpisodeStore,
+        sessions: SessionStore,
+        embedder: QueryEmbedder,
+        outbox: Outbox,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._embedder = embedder
+        self._outbox = outbox
+        self._settings = settings
+
+    async def store(self, scope: Scope, new: NewEpisode, request_id: str) -> StoredEpisode:
+        """Store one episode; durable and visible to every later read when this returns.
+
+        Raises ValidationFailed when the content is too long and NotFound when the session isn't there.
+        """
+        self._check_length(new.content, ("content",))
+        await self._require_sessions(scope, [new.session_id])
+        draft = (await self._drafts([new]))[0]
+        await self._store.create(scope, draft)
+        self._outbox.nudge(EMBED)
+        return StoredEpisode(
+            request_id, draft.id, new.session_id, draft.created_at, draft.token_count, "pending"
+        )
+
+    async def store_batch(self, scope: Scope, given: Sequence[JsonObject], request_id: str) -> StoredBatch:
+        """Store up to 500, each on its own: what is wrong with one is answered for it and stops no other."""
+        items: list[BatchItem | None] = [None] * len(given)
+        valid: dict[int, NewEpisode] = {}
+        for index, raw in enumerate(given):
+            try:
+                new = NewEpisode.model_validate(raw)
+                self._check_length(new.content, ("content",))
+            except ValidationError as error:
+                items[index] = _refused(index, validation_failed(error, f"episodes.{index}"))
+            except ValidationFailed as error:
+                items[index] = _refused(index, error)
+            else:
+                valid[index] = new
+        known = await self._sessions.existing(
+            scope, {new.session_id for new in valid.values() if new.session_id}
+        )
+        for index, new in list(valid.items()):
+            if new.session_id is not None and new.session_id not in known:
+                items[index] = _refused(index, _no_session())
+                del valid[index]
+        drafts = await self._drafts(list(valid.values()))
+        results = await self._store.create_all(scope, drafts)
+        for index, draft, result in zip(valid, drafts, results, strict=True):
+            items[index] = _stored(index, draft, result)
+        self._outbox.nudge(EMBED)
+        answered = [item for item in items if item is not None]
+        stored = sum(item.status == 201 for item in answered)
+        return StoredBatch(request_id, answered, stored, len(answered) - stored)
+
+    async def search(self, scope: Scope, request: SearchRequest, request_id: str) -> SearchResults:
+        """Find episodes. Raises ValidationFailed when the times are out of order."""
+        check_times(request.from_time, request.to_time)
+        began = time.perf_counter()
+        found = await self._ranked(scope, request)
+        took_ms = int((time.perf_counter() - began) * 1000)
+        return SearchResults(request_id, page_of(found, request), found.total, took_ms)
+
+    async def _ranked(self, scope: Scope, request: SearchRequest) -> Ranked:
+        curves = self._curves()
+        if not request.words:
+            return ranked(await self._store.find(queries.newest(scope, request)), None, curves)
+        if request.search_mode == "keyword":
+            found = await self._store.find(queries.keyword(scope, request, curves))
+            return ranked(found, Mix(0.0, 1.0, 0.0), curves)
+        semantic = request.search_mode == "semantic"
+        mix = Mix(1.0, 0.0, 0.0) if semantic else mix_of(request.weights)
+        vector, size = await asyncio.gather(
+            self._embedder.embed(request.words), self._scope_size(scope, request)
+        )
+        meaning = Meaning(vector.tolist(), self._embedder.info.model_id)
+        if size <= self._settings.exact_search_limit:
+            query = queries.exact(scope, request, meaning, mix, curves)
+            return ranked(await self._store.find(query, fresh=False), mix, curves)
+        return await self._windowed(scope, request, meaning, mix, curves)
+
+    async def _scope_size(self, scope: Scope, request: SearchRequest) -> int:
+        """How many episodes the filters leave; makes them fresh first, for the search that follows."""
+        token = await self._store.freshen(scope)
+        return await self._store.count(queries.in_scope(scope, request), token)
+
+    async def _windowed(
+        self, scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves
+    ) -> Ranked:
+        """A page of the rescored window. A rescored search can't break ties by time, so the list is
+        fetched from its top until the page's last group of equal scores is whole, and ordered here."""
+        window = self._settings.search_window
+        end = min(request.offset + request.limit, window)
+        size = min(end + _TIES_MARGIN, window)
+        while True:
+            query = self._window_query(scope, request, meaning, mix, curves, size)
+            hits = await self._store.find(query, fresh=False)
+            whole = ranked(hits, mix, curves, reorder=True)
+            complete = len(hits.hits) < size or size == window
+            if complete or whole.scores_end_before(end):
+                return whole.cut(request.offset, request.limit, window)
+            size = min(size * 2, window)
+
+    def _window_query(
+        self, scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves, size: int
+    ) -> ScopedQuery:
+        window = self._settings.search_window
+        in_force = self._store.visible(queries.in_scope(scope, request))
+        return queries.windowed(
+            scope, request, meaning, mix, curves, window=window, size=size, visible=in_force
+        )
+
+    async def status(self, scope: Scope, episode_id: str) -> EpisodeStatus:
+        """How far its embedding is. Raises NotFound."""
+        episode = await self._store.get(scope, episode_id)
+        if episode is None:
+            raise _no_episode()
+        return EpisodeStatus(
+            episode.id, episode.embedding_status, episode.embedding_generated_at, episode.embedding_error
+        )
+
+    async def delete(self, scope: Scope, episode_id: str, request_id: str) -> DeletedEpisode:
+        """Hide an episode from every read, restorable for a while. Raises NotFound."""
+        now = utc_now()
+        if not await self._store.soft_delete(scope, episode_id, now):
+            raise _no_episode()
+        until = now + timedelta(days=self._settings.restore_days)
+        return DeletedEpisode(request_id, True, episode_id, True, until)
+
+    async def _drafts(self, new: Sequence[NewEpisode]) -> list[Draft]:
+        now = utc_now()
+        tokens = await count_tokens_async([episode.content for episode in new])
+        return [
+            Draft(new_id(), episode, episode.created_at or now, count)
+            for episode, count in zip(new, tokens, strict=True)
+        ]
+
+    async def _require_sessions(self, scope: Scope, session_ids: Sequence[str | None]) -> None:
+        wanted = {session_id for session_id in session_ids if session_id is not None}
+        if wanted and await self._sessions.existing(scope, wanted) != wanted:
+            raise _no_session()
+
+    def _check_length(self, content: str, loc: tuple[str, ...]) -> None:
+        limit = self._settings.content_max_chars
+        if len(content) > limit:
+            message = f"must have at most {limit} characters, not {len(content)}"
+            error = {"type": "string_too_long", "loc": ["body", *loc], "msg": message}
+            raise ValidationFailed(f"The content {message}.", errors=[error])
+
+    def _curves(self) -> Curves:
+        low, high = self._embedder.info.scale
+        half_life_ms = self._settings.recency_half_life_days * 86_400_000
+        return Curves(low, high, half_life_ms, scoring_moment(utc_now()))
+
+
+def _no_episode() -> NotFound:
+    return NotFound("There is no such episode.", code="EPISODE_NOT_FOUND")
+
+
+def _no_session() -> NotFound:
+    return NotFound("There is no such session; create it first.", code="SESSION_NOT_FOUND")
+
+
+def _refused(index: int, error: RemembrError) -> BatchItem:
+    described: dict[str, Any] = {
+        "code": error.error,
+        "message": error.message,
+        "details": error.details or None,
+    }
+    return BatchItem(index, error.status, error=described)
+
+
+def _stored(index: int, draft: Draft, result: object) -> BatchItem:
+    if isinstance(result, RemembrError):
+        return _refused(index, result)
+    if isinstance(result, BaseException):
+        raise result
+    return BatchItem(
+        index,
+        201,
+        episode_id=draft.id,
+        session_id=draft.new.session_id,
+        created_at=draft.created_at,
+        token_count=draft.token_count,
+        embedding_status="pending",
+    )

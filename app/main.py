@@ -1,0 +1,47 @@
+"""The web application: middlewares, routes of each slice, and what they need. No I/O before start-up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from app.auth.routes import routes as auth_routes
+from app.container import open_container
+from app.episodes.routes import routes as episode_routes
+from app.http.health import PROBES
+from app.http.middlewares import PUBLIC, authentication, errors, request_ids
+from app.http.requests import CONTAINER
+from app.http.routing import Route
+from app.sessions.routes import routes as session_routes
+from app.settings import Settings
+
+BASE_PATH = "/api/v1"
+
+ROUTES: tuple[Route, ...] = (*auth_routes.all, *session_routes.all, *episode_routes.all)
+"""Every route of the API, relative to BASE_PATH."""
+
+
+def create_app(settings: Settings) -> web.Application:
+    """The application; it connects and loads its model when it starts."""
+    app = web.Application(
+        middlewares=[request_ids, errors, authentication], client_max_size=settings.body_max_bytes
+    )
+    public = {(route.method, BASE_PATH + route.path) for route in ROUTES if route.public}
+    for route in ROUTES:
+        app.router.add_route(route.method, BASE_PATH + route.path, route.serve)
+    for path, probe in PROBES.items():
+        for base in ("", BASE_PATH):
+            app.router.add_get(base + path, probe)
+            public |= {("GET", base + path), ("HEAD", base + path)}
+    app[PUBLIC] = frozenset(public)
+
+    @asynccontextmanager
+    async def container(app: web.Application) -> AsyncIterator[None]:
+        async with open_container(settings) as opened:
+            app[CONTAINER] = opened
+            yield
+
+    app.cleanup_ctx.append(container)
+    return app

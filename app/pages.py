@@ -1,0 +1,15 @@
+"""Which part of a listing is wanted."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+PAGE_MAX = 1_000
+OFFSET_MAX = 10_000_000
+
+
+class Page(BaseModel):
+    """`limit` and `offset` of a listing."""
+
+    limit: int = Field(20, ge=1, le=PAGE_MAX)
+    offset: int = Field(0, ge=0, le=OFFSET_MAX)

@@ -1,0 +1,61 @@
+"""Running the application: one process that listens until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+from aiohttp import web
+
+from app.main import BASE_PATH, create_app
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Requests under way may finish; Elasticsearch's own time-out is longer, and its writes are safe either way.
+SHUTDOWN_TIMEOUT_S = 5.0
+_KEEPALIVE_S = 75.0
+_BACKLOG = 1024
+
+
+def loop_factory() -> asyncio.AbstractEventLoop:
+    """uvloop's event loop where it exists, else asyncio's own."""
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is under way. Raises EngineError, or OSError for a port in use."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(settings))
+
+
+async def serve(settings: Settings, ready: asyncio.Future[int] | None = None) -> None:
+    """The same within a running loop. ready: is given the port once it listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(
+        create_app(settings),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        keepalive_timeout=_KEEPALIVE_S,
+    )
+    await runner.setup()
+    try:
+        shared = settings.workers > 1
+        site = web.TCPSite(runner, settings.host, settings.port, reuse_port=shared or None, backlog=_BACKLOG)
+        await site.start()
+        port: int = runner.addresses[0][1]
+        log.info("listening", extra={"url": f"http://{settings.host}:{port}{BASE_PATH}"})
+        if ready is not None:
+            ready.set_result(port)
+        await stop.wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""Sessions: conversations, their history and their short-term window."""

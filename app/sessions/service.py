@@ -1,0 +1,164 @@
+"""Creating, listing and reading sessions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.elastic.index import Hit
+from app.elastic.scope import Scope
+from app.episodes import queries
+from app.episodes.store import EpisodeStore
+from app.errors import NotFound
+from app.pages import Page
+from app.sessions import window
+from app.sessions.models import (
+    CreatedSession,
+    EmbeddingCounts,
+    History,
+    HistoryEpisode,
+    HistoryQuery,
+    ListedSession,
+    NewSession,
+    Session,
+    Sessions,
+    SessionWindow,
+    TokenUsage,
+    WindowMessage,
+)
+from app.sessions.store import SessionStore
+from app.timespan import check_times
+from app.types import from_iso, new_id, utc_now
+
+_CANDIDATES_PER_PAGE = 200
+_PRIORITY_DIGITS = 6
+
+
+class SessionService:
+    """Every method takes the caller's scope first. window_tokens: the budget of a window."""
+
+    def __init__(self, store: SessionStore, episodes: EpisodeStore, window_tokens: int) -> None:
+        self._store = store
+        self._episodes = episodes
+        self._window_tokens = window_tokens
+
+    async def create(self, scope: Scope, new: NewSession, request_id: str) -> CreatedSession:
+        """A new session."""
+        session = await self._store.create(scope, new_id(), new.metadata)
+        return CreatedSession(
+            session.session_id, session.org_id, session.created_at, session.metadata, request_id
+        )
+
+    async def page(self, scope: Scope, page: Page, request_id: str) -> Sessions:
+        """A page of the caller's sessions, newest first."""
+        sessions, total = await self._store.page(scope, page)
+        counts = await self._episodes.message_counts(scope, [session.session_id for session in sessions])
+        listed = [
+            ListedSession(
+                session.session_id,
+                session.org_id,
+                session.created_at,
+                session.metadata,
+                counts.get(session.session_id, 0),
+            )
+            for session in sessions
+        ]
+        return Sessions(request_id, scope.org_id, listed, total, page.limit, page.offset)
+
+    async def read(self, scope: Scope, session_id: str, request_id: str) -> SessionWindow:
+        """A session with its window and how full that is. Raises NotFound."""
+        session = await self._require(scope, session_id)
+        messages = await self._window(scope, session_id)
+        used, now = sum(message.tokens for message in messages), utc_now()
+        usage = TokenUsage(
+            message_count=len(messages),
+            estimated_tokens=used,
+            used=used,
+            max=self._window_tokens,
+            percentage=round(100 * used / self._window_tokens, 2),
+        )
+        return SessionWindow(request_id, session, [_shown(message, now) for message in messages], usage)
+
+    async def _window(self, scope: Scope, session_id: str) -> list[window.Message]:
+        filling, kept = window.Filling(self._window_tokens), []
+        after: list[object] | None = None
+        while not filling.full:
+            hits = await self._episodes.by_priority(
+                scope,
+                session_id,
+                window.ORDER_SCRIPT,
+                window.ORDER_PARAMS,
+                size=_CANDIDATES_PER_PAGE,
+                after=after,
+            )
+            kept += filling.take([_message(hit) for hit in hits])
+            if len(hits) < _CANDIDATES_PER_PAGE:
+                break
+            after = hits[-1].sort
+        return window.by_time(kept)
+
+    async def history(self, scope: Scope, session_id: str, wanted: HistoryQuery, request_id: str) -> History:
+        """Part of a session's episodes, ascending. Raises NotFound, or ValidationFailed for times out of order."""
+        check_times(wanted.from_time, wanted.to_time)
+        await self._require(scope, session_id)
+        newest_first = wanted.order == "desc"
+        page = await self._episodes.history(
+            scope,
+            session_id,
+            limit=wanted.limit,
+            offset=wanted.offset,
+            newest_first=newest_first,
+            times=queries.between(wanted.from_time, wanted.to_time),
+        )
+        episodes = [
+            HistoryEpisode(
+                episode.id,
+                episode.session_id,
+                episode.role,
+                episode.content,
+                episode.created_at,
+                episode.tags,
+                episode.metadata,
+                episode.embedding_status,
+            )
+            for episode in page.episodes
+        ]
+        if newest_first:
+            episodes.reverse()
+        return History(request_id, session_id, episodes, page.total, wanted.limit, wanted.offset)
+
+    async def embedding_counts(self, scope: Scope, session_id: str) -> EmbeddingCounts:
+        """Embedding status of all its episodes together. Raises NotFound."""
+        await self._require(scope, session_id)
+        counts = await self._episodes.status_counts(scope, session_id)
+        return EmbeddingCounts(
+            session_id=session_id,
+            pending=counts.get("pending", 0),
+            ready=counts.get("ready", 0),
+            failed=counts.get("failed", 0),
+            total=sum(counts.values()),
+        )
+
+    async def _require(self, scope: Scope, session_id: str) -> Session:
+        session = await self._store.get(scope, session_id)
+        if session is None:
+            raise NotFound("There is no such session.", code="SESSION_NOT_FOUND")
+        return session
+
+
+def _message(hit: Hit) -> window.Message:
+    source = hit.source
+    return window.Message(
+        hit.id,
+        source["role"],
+        source["content"],
+        source["token_count"],
+        from_iso(source["created_at"]),
+        source["ordinal"],
+    )
+
+
+def _shown(message: window.Message, now: datetime) -> WindowMessage:
+    score = round(window.priority(message.role, message.created_at, now), _PRIORITY_DIGITS)
+    return WindowMessage(
+        message.role, message.content, message.tokens, score, message.created_at, message.episode_id
+    )

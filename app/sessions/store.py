@@ -1,0 +1,72 @@
+"""Sessions in Elasticsearch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from app.elastic.index import Engine, ScopedIndex
+from app.elastic.indices import SESSIONS
+from app.elastic.scope import Scope, ScopedQuery
+from app.pages import Page
+from app.sessions.models import Session
+from app.types import JsonObject, from_iso, iso, utc_now
+
+_MAX_RESULT_WINDOW = 100_000
+
+
+class SessionStore:
+    """The only module that names the sessions index."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._index = ScopedIndex(engine, SESSIONS)
+
+    async def create(self, scope: Scope, session_id: str, metadata: JsonObject) -> Session:
+        """Store a new session of the caller."""
+        created_at = utc_now()
+        source = scope.stamp() | {
+            "session_id": session_id,
+            "created_at": iso(created_at),
+            "metadata": metadata,
+        }
+        await self._index.create(
+            scope, session_id, {key: value for key, value in source.items() if value is not None}
+        )
+        return Session(session_id, scope.org_id, created_at, metadata)
+
+    async def get(self, scope: Scope, session_id: str) -> Session | None:
+        """The session as it is now; None where it is missing, deleted or someone else's."""
+        document = await self._index.get(scope, session_id)
+        if document is None or document.source.get("deleted_at") is not None:
+            return None
+        return _session(document.source)
+
+    async def existing(self, scope: Scope, session_ids: Iterable[str]) -> set[str]:
+        """Which of these the caller can write to."""
+        wanted = list(session_ids)
+        found = await asyncio.gather(*(self.get(scope, session_id) for session_id in wanted))
+        return {session.session_id for session in found if session is not None}
+
+    async def page(self, scope: Scope, page: Page) -> tuple[list[Session], int]:
+        """A page of the caller's sessions, newest first, and how many there are."""
+        reachable = page.offset + page.limit <= _MAX_RESULT_WINDOW
+        query = ScopedQuery(
+            scope,
+            sort=[{"created_at": "desc"}, {"session_id": "asc"}],
+            size=page.limit if reachable else 0,
+            offset=page.offset if reachable else 0,
+            fields=["*"],
+            count_up_to=True,
+        )
+        found = await self._index.search(query)
+        return [_session(hit.source) for hit in found.hits], found.total
+
+
+def _session(source: dict[str, Any]) -> Session:
+    return Session(
+        session_id=source["session_id"],
+        org_id=source["org_id"],
+        created_at=from_iso(source["created_at"]),
+        metadata=source.get("metadata") or {},
+    )

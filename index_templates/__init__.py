@@ -1,0 +1,1 @@
+"""Index and component templates, as JSON files; README.md describes every field."""

@@ -1,0 +1,1 @@
+"""Background work, run by arq: what is due is found in Elasticsearch, Redis only nudges."""

@@ -1,0 +1,147 @@
+"""The worker process: arq, kept alive over any outage of Redis.
+
+arq's worker ends when Redis is away for longer than its connection's patience, so it is made anew
+until the process is told to stop. A job that was under way runs again; jobs are made for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import Any
+
+import orjson
+from arq import Worker, cron
+from arq.connections import RedisSettings
+from arq.worker import Function, func
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.container import WorkerContainer, open_worker_container
+from app.errors import EngineError, Unavailable
+from app.outbox import EMBED, job_to_bytes, queue_name
+from app.server import loop_factory
+from app.settings import Settings
+from workers import jobs
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY_S = 2
+_POLL_S = 0.05
+# A job lost with its worker runs again after this plus ten seconds; one batch takes a few.
+_JOB_TIMEOUT_S = 60
+_AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
+_RESTART_S = 0.5
+_HEALTH_CHECK_S = 30
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Raises EngineError when it can't be set up."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(work(settings))
+
+
+async def work(settings: Settings) -> None:
+    """The same within a running loop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_worker_container(settings) as container:
+        sweeping = asyncio.create_task(_sweep_without_redis(container))
+        try:
+            while not stop.is_set():
+                await _work_once(settings, container, stop)
+        finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
+
+
+async def _work_once(settings: Settings, container: WorkerContainer, stop: asyncio.Event) -> None:
+    worker = make_worker(settings, container)
+    working = asyncio.create_task(worker.async_run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        working.cancel()
+        results = await asyncio.gather(working, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await worker.close()
+    error = results[0]
+    if stop.is_set() or isinstance(error, asyncio.CancelledError):
+        return
+    if isinstance(error, BaseException) and not isinstance(error, (RedisError, OSError)):
+        raise error
+    log.warning("lost Redis; the worker starts over", extra={"error": repr(error)})
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(stop.wait(), _RESTART_S)
+
+
+async def _sweep_without_redis(container: WorkerContainer) -> None:
+    """While Redis is away arq can't run its sweep, and embeddings must not wait for it."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        if await container.core.redis.ping():
+            continue
+        try:
+            while (await container.embedding.embed_due()).total:
+                pass
+        except Unavailable as error:
+            log.warning("embedding waits for Elasticsearch", extra={"error": error.message})
+
+
+def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:
+    """An arq worker on our queue. burst: end when the queue is empty."""
+    embed: Function = func(
+        jobs.embed_pending, name=EMBED, keep_result=0, timeout=_JOB_TIMEOUT_S, max_tries=1_000_000
+    )
+    return Worker(
+        functions=[embed],
+        cron_jobs=[
+            cron(
+                jobs.embed_pending,
+                name=f"{settings.index_prefix}:sweep",
+                second=set(range(0, 60, SWEEP_EVERY_S)),
+                unique=True,
+                keep_result=0,
+                timeout=_JOB_TIMEOUT_S,
+            )
+        ],
+        queue_name=queue_name(settings.index_prefix),
+        redis_settings=redis_settings(settings),
+        ctx={jobs.CONTAINER: container},
+        burst=burst,
+        poll_delay=_POLL_S,
+        keep_result=0,
+        handle_signals=False,
+        health_check_interval=_HEALTH_CHECK_S,
+        health_check_key=f"{settings.index_prefix}:worker-health",
+        job_serializer=job_to_bytes,
+        job_deserializer=orjson.loads,
+        max_jobs=4,
+    )
+
+
+def redis_settings(settings: Settings) -> RedisSettings:
+    """Redis for arq, patient over short outages."""
+    if not settings.redis_url:
+        raise EngineError("Set REMEMBR_REDIS_URL, or use `remembr-server dev`, which starts a Redis.")
+    parsed = RedisSettings.from_dsn(settings.redis_url)
+    patient: dict[str, Any] = {
+        "conn_timeout": 10,
+        "conn_retries": 5,
+        "retry_on_timeout": True,
+        "retry_on_error": list(_AWAY),
+        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), 10, supported_errors=_AWAY),  # type: ignore[arg-type]
+    }
+    for name, value in patient.items():
+        setattr(parsed, name, value)
+    return parsed
