@@ -21,16 +21,23 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 # The parent's end of standard input can be kept open by a process it forked, so its pid is looked at as well.
 PARENT_CHECK_S = 0.5
+GROUP_CHECK_S = 0.02
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _die_with_guard() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _drop(uid: str, gid: str) -> None:
@@ -50,12 +57,26 @@ def _watch(child: subprocess.Popen[bytes], parent: int, wake: int, asked: list[i
             return
 
 
+def _group_is_gone(child: subprocess.Popen[bytes]) -> bool:
+    # Members whose own parent has ended come to us, and count as there until they are collected.
+    if child.poll() is not None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-child.pid, os.WNOHANG) != (0, 0):
+                pass
+    try:
+        os.killpg(child.pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
-    # Whatever is left of the group goes too: Elasticsearch's launcher may be gone while its server runs.
+    # The group and not the child alone: a launcher or start script may be gone while its server still closes.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(grace_s)
+    end = time.monotonic() + grace_s
+    while not _group_is_gone(child) and time.monotonic() < end:
+        time.sleep(GROUP_CHECK_S)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -77,6 +98,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, ask)
     try:
         _drop(uid, gid)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
         # This process has one thread, so a function between fork and exec is safe here.
         child = subprocess.Popen(  # noqa: S603 - the command is our own
             command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -23,6 +24,12 @@ from app.engines.progress import Advance, step
 from app.errors import EngineError
 
 POLL_S = 0.2
+SAID_CHARS = 300
+# "No plugin found": an empty repository meets the missing network at its own plugins first.
+UNREACHABLE = (
+    r"Unknown host|UnknownHost|Temporary failure|Network is unreachable|timed out|refused|transfer failed"
+    r"|Could not transfer|No plugin found for prefix"
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ def is_whole(file: Path, sha256: str | None = None) -> bool:
 
 def _command(artifact: str, local: Path) -> list[str]:
     return [
-        *("mvn", "--batch-mode", "--quiet", "--strict-checksums"),
+        # -U: Maven remembers what it once couldn't find, and otherwise doesn't look again for a day.
+        *("mvn", "--batch-mode", "--quiet", "--strict-checksums", "-U"),
         *(f"-Dmaven.repo.local={local}", f"-Dartifact={artifact}", "-Dtransitive=false", "dependency:get"),
     ]
 
@@ -143,13 +151,24 @@ def _get(artifact: str, local: Path, file: Path, advance: Advance, timeout_s: fl
 
 def _wait(mvn: subprocess.Popen[bytes], file: Path, advance: Advance, timeout_s: float) -> None:
     end = time.monotonic() + timeout_s
-    while mvn.poll() is None:
+    while True:
+        try:
+            mvn.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            advance(_largest(file.parent))
+        else:
+            return
         if time.monotonic() > end:
             raise EngineError(f"Maven did not finish within {timeout_s:.0f} s. Check the network, and start again.")
-        if file.parent.is_dir():
-            # Maven writes to a temporary file beside the final one.
-            advance(max((part.stat().st_size for part in file.parent.iterdir() if part.exists()), default=0))
-        time.sleep(POLL_S)
+
+
+def _largest(folder: Path) -> int:
+    # Maven writes to a temporary file beside the final one, and renames it whenever it likes.
+    sizes = [0]
+    for part in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(part.stat().st_size)
+    return max(sizes)
 
 
 def _text(output: BinaryIO) -> str:
@@ -161,14 +180,14 @@ def explain(output: str, artifact: str, local: Path) -> str:
     """One sentence for what Maven said when it failed."""
     lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in output.splitlines()]
     errors = [line for line in lines if line.startswith(("[ERROR]", "Error", "The JAVA_HOME"))] or lines
-    said = f" Maven said: {errors[0].removeprefix('[ERROR] ')}" if errors else ""
+    said = f" Maven said: {errors[0].removeprefix('[ERROR] ')[:SAID_CHARS]}" if errors else ""
     if "No space left on device" in output:
         return f"Maven could not store {artifact}: the disk of {local} is full. Make room and start again."
-    if re.search(r"Unknown host|UnknownHost|Temporary failure|Network is unreachable|timed out|refused", output):
-        return (
-            f"Maven could not reach the network to fetch {artifact}. "
-            f"Check the connection and Maven's proxy settings.{said}"
-        )
     if "Could not find artifact" in output:
         return f"None of Maven's repositories has {artifact}. A mirror in settings.xml may hide it.{said}"
+    if re.search(UNREACHABLE, output):
+        return (
+            f"Maven could not reach its repositories to fetch {artifact}. Check the network connection and the mirror "
+            f"and proxy in Maven's settings.xml.{said}"
+        )
     return f"Maven could not fetch {artifact}.{said}"

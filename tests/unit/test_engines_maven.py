@@ -104,8 +104,9 @@ def test_a_full_disk_is_said_before_maven_runs() -> None:
     [
         (
             "[ERROR] Could not transfer artifact: repo.example: Unknown host repo.example",
-            "could not reach the network",
+            "could not reach its repositories",
         ),
+        ("[ERROR] No plugin found for prefix dependency", "could not reach its repositories"),
         ("[ERROR] Could not find artifact org.example:thing:zip:1.2", "None of Maven's repositories has"),
         ("[ERROR] write failed: No space left on device", "the disk of .* is full"),
         ("The JAVA_HOME environment variable is not defined correctly", "Maven said: The JAVA_HOME"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -102,6 +103,16 @@ def test_one_that_does_not_listen_is_killed_with_all_it_started(tmp_path: Path) 
     child.ask_to_stop()
     assert child.wait() == 128 + signal.SIGKILL
     assert wait_for(lambda: gone(int(tail(tmp_path / "log"))))
+
+
+def test_what_a_start_script_leaves_behind_may_close_in_its_own_time(tmp_path: Path) -> None:
+    server = "trap 'sleep 0.2; echo closed; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    script = f"sh -c {shlex.quote(server)}; echo never"
+    child = Child(command(tmp_path, "sh", "-c", script))
+    assert wait_for(lambda: "ready" in tail(tmp_path / "log"))
+    child.ask_to_stop()
+    assert child.wait() == 128 + signal.SIGTERM
+    assert "closed" in tail(tmp_path / "log")
 
 
 def test_kill_ends_it_at_once_and_may_be_repeated(tmp_path: Path) -> None:
