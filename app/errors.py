@@ -1,21 +1,21 @@
 """The errors a caller can meet. HTTP status, code and advice live on the class.
 
-    RemembrError
-    ├── BadRequest            400  the request can't be read (malformed JSON)
-    ├── AuthenticationError   401  who is asking is not known
-    ├── AuthorizationError    403  it is known, and not allowed
-    ├── NotFound              404  it isn't there, or isn't the caller's
-    ├── MethodNotAllowed      405
-    ├── ConflictError         409
-    ├── Gone                  410  it was there and can't come back
-    ├── PayloadTooLarge       413
-    ├── UnsupportedMediaType  415
-    ├── ValidationFailed      422  body, query or header doesn't validate
-    ├── RateLimited           429
-    └── Unavailable           503  a store is down or slow; the same request may be sent again
+RemembrError
+├── BadRequest            400  the request can't be read (malformed JSON)
+├── AuthenticationError   401  who is asking is not known
+├── AuthorizationError    403  it is known, and not allowed
+├── NotFound              404  it isn't there, or isn't the caller's
+├── MethodNotAllowed      405
+├── ConflictError         409
+├── Gone                  410  it was there and can't come back
+├── PayloadTooLarge       413
+├── UnsupportedMediaType  415
+├── ValidationFailed      422  body, query or header doesn't validate
+├── RateLimited           429
+└── Unavailable           503  a store is down or slow; the same request may be sent again
 
-    EngineError is apart: an embedded engine could not be found, fetched or started. It is for the
-    person at the terminal and never reaches HTTP.
+EngineError is apart: an embedded engine could not be found, fetched or started. It is for the
+person at the terminal and never reaches HTTP.
 """
 
 from __future__ import annotations

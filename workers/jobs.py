@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from typing import Any
 
 from arq import Retry
@@ -14,20 +16,38 @@ from app.outbox import EMBED
 log = logging.getLogger(__name__)
 
 CONTAINER = "container"
+EMBEDDING = "embedding"
+"""Key of the lock that keeps a worker from embedding the same episodes twice at once."""
+
+# A job is cancelled at its time-out, in the middle of a batch: it ends by itself long before.
+RUN_S = 20.0
 _RETRY_S = 2.0
 
 
 async def embed_pending(ctx: dict[Any, Any]) -> int:
-    """Embed until nothing is due and nobody has nudged meanwhile. Returns how many episodes were taken up."""
-    container: WorkerContainer = ctx[CONTAINER]
-    total = 0
-    try:
-        while True:
-            nudge = await container.core.outbox.last_nudge(EMBED)
-            done = await container.embedding.embed_due()
-            total += done.total
-            if done.total == 0 and nudge == await container.core.outbox.last_nudge(EMBED):
-                return total
-    except Unavailable as error:
-        log.warning("embedding waits for Elasticsearch", extra={"error": error.message})
-        raise Retry(defer=_RETRY_S) from error
+    """Embed until nothing is due and nobody has nudged meanwhile. Returns how many episodes were taken up.
+
+    Raises arq's Retry to go on in a new run when there is more, or when Elasticsearch is away.
+    """
+    lock: asyncio.Lock = ctx[EMBEDDING]
+    if lock.locked():
+        # The run under way looks for nudges before it ends.
+        return 0
+    async with lock:
+        try:
+            return await _embed_all(ctx[CONTAINER])
+        except Unavailable as error:
+            log.warning("embedding waits for Elasticsearch", extra={"error": error.message})
+            raise Retry(defer=_RETRY_S) from error
+
+
+async def _embed_all(container: WorkerContainer) -> int:
+    total, began = 0, time.monotonic()
+    while True:
+        nudge = await container.core.outbox.last_nudge(EMBED)
+        done = await container.embedding.embed_due()
+        total += done.total
+        if done.total == 0 and nudge == await container.core.outbox.last_nudge(EMBED):
+            return total
+        if time.monotonic() - began > RUN_S:
+            raise Retry(defer=0)

@@ -100,9 +100,7 @@ async def _sweep_without_redis(container: WorkerContainer) -> None:
 
 def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:
     """An arq worker on our queue. burst: end when the queue is empty."""
-    embed: Function = func(
-        jobs.embed_pending, name=EMBED, keep_result=0, timeout=_JOB_TIMEOUT_S, max_tries=1_000_000
-    )
+    embed: Function = func(jobs.embed_pending, name=EMBED, keep_result=0, timeout=_JOB_TIMEOUT_S, max_tries=1_000_000)
     return Worker(
         functions=[embed],
         cron_jobs=[
@@ -113,11 +111,12 @@ def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool =
                 unique=True,
                 keep_result=0,
                 timeout=_JOB_TIMEOUT_S,
+                max_tries=1_000_000,
             )
         ],
         queue_name=queue_name(settings.index_prefix),
         redis_settings=redis_settings(settings),
-        ctx={jobs.CONTAINER: container},
+        ctx={jobs.CONTAINER: container, jobs.EMBEDDING: asyncio.Lock()},
         burst=burst,
         poll_delay=_POLL_S,
         keep_result=0,

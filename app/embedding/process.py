@@ -80,6 +80,9 @@ class ProcessEncoder:
     async def close(self) -> None:
         """End the child, by force if it is busy."""
         self._closed = True
+        if self._worker is not None and not self._turn.locked():
+            # The libraries in an idle child give back semaphores that a kill would leave behind.
+            await self._worker.shut_down()
         await self._discard()
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -155,11 +158,16 @@ class _Worker:
 
     async def end(self) -> None:
         if self.pid is not None:
-            # Nothing is lost with an idle child, and a busy one would have to be waited for.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+        if not await self.shut_down():
+            logger.warning("the encoding process doesn't end", extra={"child": self.pid})
+
+    async def shut_down(self) -> bool:
         shutdown = asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
         try:
             await asyncio.wait_for(shutdown, _END_TIMEOUT_S)
         except TimeoutError:
-            logger.warning("the encoding process doesn't end", extra={"child": self.pid})
+            return False
+        self.pid = None
+        return True
