@@ -122,15 +122,15 @@ async def _templates(settings: Settings, apply: bool) -> None:
     from app.elastic import indices  # noqa: PLC0415
     from app.elastic.client import open_elasticsearch  # noqa: PLC0415
     from app.embedding import describe  # noqa: PLC0415
+    from app.migrate import migrate  # noqa: PLC0415
 
     if not settings.elasticsearch_url:
         raise EngineError("Set REMEMBR_ELASTICSEARCH_URL to the cluster to look at.")
-    dims = (await describe(settings)).dims
-    async with open_elasticsearch(settings, settings.elasticsearch_url) as es:
-        if apply:
-            changes = await indices.ensure(es, settings, dims)
-        else:
-            changes = await indices.plan(es, settings, dims)
+    if apply:
+        changes = await migrate(settings)
+    else:
+        async with open_elasticsearch(settings, settings.elasticsearch_url) as es:
+            changes = await indices.plan(es, settings, (await describe(settings)).dims)
     out = Console()
     for change in changes:
         out.print(f"{change.state:8}{change.kind:10}{change.name}", highlight=False)

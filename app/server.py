@@ -10,6 +10,7 @@ import sys
 from aiohttp import web
 
 from app.main import BASE_PATH, create_app
+from app.migrate import migrate
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,12 @@ def run(settings: Settings) -> None:
 
 
 async def serve(settings: Settings, ready: asyncio.Future[int] | None = None) -> None:
-    """The same within a running loop. ready: is given the port once it listens."""
+    """The same within a running loop, indices brought up to date first. ready: is given the port once it listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    await migrate(settings)
     runner = web.AppRunner(
         create_app(settings),
         access_log=None,

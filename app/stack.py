@@ -22,14 +22,12 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from app import engines
-from app.elastic.client import open_elasticsearch
-from app.elastic.indices import TemplateChange, ensure
-from app.embedding import describe
 from app.engines import ports
 from app.engines.process import Command
 from app.engines.service import Plan, Service
-from app.errors import EngineError, RemembrError
+from app.errors import EngineError
 from app.main import BASE_PATH
+from app.migrate import migrate
 from app.own_secrets import with_secrets
 from app.settings import Settings
 
@@ -69,24 +67,6 @@ class Stack:
                 console.print(f"[yellow]{service.name} has ended; starting it again[/]")
                 started[service.name] = [*recent, now]
                 service.start(console)
-
-
-async def migrate(settings: Settings) -> list[TemplateChange]:
-    """Bring templates and indices of the cluster up to this release; waits for Elasticsearch to answer.
-
-    Raises EngineError when it doesn't within `elasticsearch_start_timeout_s`, or when the indices don't fit.
-    """
-    assert settings.elasticsearch_url is not None
-    info = await describe(settings)
-    deadline = time.monotonic() + settings.elasticsearch_start_timeout_s
-    async with open_elasticsearch(settings, settings.elasticsearch_url) as es:
-        while True:
-            try:
-                return await ensure(es, settings, info.dims)
-            except RemembrError as error:
-                if time.monotonic() > deadline:
-                    raise EngineError(f"Elasticsearch at {settings.elasticsearch_url} does not answer.") from error
-            await asyncio.sleep(1)
 
 
 @contextmanager

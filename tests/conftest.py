@@ -16,9 +16,10 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from app import engines, stack
+from app import engines
 from app.container import WorkerContainer, open_worker_container
 from app.main import BASE_PATH, create_app
+from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
 from workers.run import make_worker
@@ -59,7 +60,7 @@ async def settings(base_settings: Settings, running_engines: engines.Engines) ->
             "redis_url": running_engines.redis_url,
         }
     )
-    await stack.migrate(complete)
+    await migrate(complete)
     return complete
 
 

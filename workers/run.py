@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.container import WorkerContainer, open_worker_container
 from app.errors import EngineError, Unavailable
+from app.migrate import migrate
 from app.outbox import EMBED, job_to_bytes, queue_name
 from app.server import loop_factory
 from app.settings import Settings
@@ -52,6 +53,7 @@ async def work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    await migrate(settings)
     async with open_worker_container(settings) as container:
         sweeping = asyncio.create_task(_sweep_without_redis(container))
         try:
