@@ -96,7 +96,9 @@ class Settings(BaseSettings):
     # -- embedding
     embedding_model: str = Field(
         "e5-small-v2",
-        description="`e5-small-v2` (from Maven), `all-minilm-l6-v2` (from PyPI), or any sentence-transformers name or folder.",
+        description=(
+            "`e5-small-v2` (from Maven), `all-minilm-l6-v2` (from PyPI), or any sentence-transformers name or folder."
+        ),
     )
     embedding_batch: int = Field(
         64, ge=1, le=1024, description="Episodes that the worker embeds in one batch."
@@ -146,7 +148,9 @@ class Settings(BaseSettings):
     # -- HTTP
     close_sync_clients: bool = Field(
         True,
-        description="Answer published synchronous clients with `Connection: close`; false behind a proxy that strips it.",
+        description=(
+            "Answer published synchronous clients with `Connection: close`; false behind a proxy that strips it."
+        ),
     )
 
     @field_validator("jwt_secret")

@@ -1,0 +1,39 @@
+# Each target works from a fresh clone, with nothing prepared.
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint bench clean
+
+READY := .venv/.ready
+READY_DEV := .venv/.ready-dev
+SOURCES := setup.cfg pyproject.toml scripts/setup.sh
+
+help: ## show what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
+
+run: $(READY) ## everything in the foreground: Elasticsearch, Redis, server, worker
+	@exec .venv/bin/remembr-server dev
+
+demo: $(READY) ## a conversation remembered and found again, on a stack of its own
+	@exec .venv/bin/remembr-server demo
+
+test: $(READY_DEV) ## the tests, against real engines
+	@exec .venv/bin/python -m pytest
+
+lint: $(READY_DEV) ## ruff, mypy, import rules
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: $(READY_DEV) ## speed, as ratios in one run
+	@exec .venv/bin/python -m bench
+
+clean: ## remove what the other targets made here (not the cached engines)
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results
+
+$(READY): $(SOURCES)
+	@scripts/setup.sh
+	@touch $@
+
+$(READY_DEV): $(SOURCES)
+	@scripts/setup.sh dev
+	@touch $@ $(READY)
