@@ -16,8 +16,9 @@ _encoder: Encoder | None = None
 
 def initialise() -> None:
     """Tie the child's life to its parent's."""
-    # Ctrl-C reaches the whole group; the parent ends the child in its own order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a supervisor's SIGTERM reach the whole group; the parent ends the child in its own order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
