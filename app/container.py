@@ -62,7 +62,8 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
     async with AsyncExitStack() as stack:
         es = await stack.enter_async_context(open_elasticsearch(settings, settings.elasticsearch_url))
         redis = await stack.enter_async_context(open_redis(settings.redis_url, settings.redis_timeout_s))
-        engine = make_engine(es, Freshness(es, redis, settings.index_prefix), settings.index_prefix)
+        freshness = Freshness(es, redis, settings.index_prefix)
+        engine = make_engine(es, freshness, settings.index_prefix, group_commit=settings.group_commit)
         stack.push_async_callback(engine.writer.drain)
         outbox = Outbox(redis, settings.index_prefix)
         stack.push_async_callback(outbox.close)

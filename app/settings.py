@@ -71,6 +71,11 @@ class Settings(BaseSettings):
         180.0, gt=0, description="Seconds that the embedded Elasticsearch may take to answer."
     )
 
+    group_commit: bool = Field(
+        True,
+        description="Concurrent writes share one request to Elasticsearch; false, to measure what that gains.",
+    )
+
     # -- Redis
     redis_url: str | None = Field(None, description="Address of Redis or Valkey. Empty: the embedded one.")
     redis_timeout_s: float = Field(

@@ -60,8 +60,13 @@ class Engine:
     prefix: str
 
 
-def make_engine(es: AsyncElasticsearch, freshness: Freshness, prefix: str) -> Engine:
-    """Wire the shared parts: writes and reads by id are gathered across all indices of a process."""
+def make_engine(
+    es: AsyncElasticsearch, freshness: Freshness, prefix: str, *, group_commit: bool = True
+) -> Engine:
+    """Wire the shared parts: writes and reads by id are gathered across all indices of a process.
+
+    group_commit: False sends every write alone.
+    """
 
     async def read(batch: Sequence[JsonObject]) -> list[JsonObject | Exception]:
         with translate_errors("reading"):
@@ -69,7 +74,8 @@ def make_engine(es: AsyncElasticsearch, freshness: Freshness, prefix: str) -> En
         return list(answer.body["docs"])
 
     reads: Gather[JsonObject, JsonObject] = Gather(read, max_items=_READS_PER_BATCH, max_in_flight=2)
-    return Engine(es, Writer(es, freshness.wrote), freshness, reads, prefix)
+    writer = Writer(es, freshness.wrote, group_commit=group_commit)
+    return Engine(es, writer, freshness, reads, prefix)
 
 
 class ScopedIndex:

@@ -22,6 +22,8 @@ MAX_OPERATIONS = 1_000
 MAX_BYTES = 8 * 1024 * 1024
 # A second bulk gathers and is parsed while the first one waits for its fsync.
 MAX_IN_FLIGHT = 2
+# As many as clients that write at once in the benchmark that compares.
+_MAX_IN_FLIGHT_ALONE = 16
 
 Action = Literal["create", "index", "update", "delete"]
 
@@ -70,13 +72,16 @@ Committed = Callable[[set[tuple[str, str]]], Awaitable[None]]
 
 class Writer:
     """The only way to write documents. A result means: fsynced by Elasticsearch, and marked for
-    every reader of that organisation."""
+    every reader of that organisation. group_commit: False sends every write in a request of its own."""
 
-    def __init__(self, es: AsyncElasticsearch, committed: Committed) -> None:
+    def __init__(self, es: AsyncElasticsearch, committed: Committed, *, group_commit: bool = True) -> None:
         self._es = es
         self._committed = committed
         self._gather: Gather[tuple[Write, bytes], Revision] = Gather(
-            self._bulk, max_items=MAX_OPERATIONS, max_bytes=MAX_BYTES, max_in_flight=MAX_IN_FLIGHT
+            self._bulk,
+            max_items=MAX_OPERATIONS if group_commit else 1,
+            max_bytes=MAX_BYTES,
+            max_in_flight=MAX_IN_FLIGHT if group_commit else _MAX_IN_FLIGHT_ALONE,
         )
 
     async def write(self, write: Write) -> Revision:
