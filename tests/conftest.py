@@ -12,17 +12,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
 from app import engines
 from app.container import WorkerContainer, open_worker_container
+from app.elastic.client import open_elasticsearch
 from app.main import BASE_PATH, create_app
 from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
 from workers.run import make_worker
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 PASSWORD = "correct-horse-battery-staple"
 
@@ -52,8 +58,8 @@ def running_engines(base_settings: Settings) -> Iterator[engines.Engines]:
 
 
 @pytest.fixture(scope="session")
-async def settings(base_settings: Settings, running_engines: engines.Engines) -> Settings:
-    """Settings of everything under test, its indices made."""
+async def settings(base_settings: Settings, running_engines: engines.Engines) -> AsyncIterator[Settings]:
+    """Settings of everything under test, its indices made; they go again, for an Elasticsearch that stays."""
     complete = base_settings.model_copy(
         update={
             "elasticsearch_url": running_engines.elasticsearch_url,
@@ -61,7 +67,11 @@ async def settings(base_settings: Settings, running_engines: engines.Engines) ->
         }
     )
     await migrate(complete)
-    return complete
+    yield complete
+    assert complete.elasticsearch_url is not None
+    async with open_elasticsearch(complete, complete.elasticsearch_url) as es:
+        made = await es.indices.get(index=f"{complete.index_prefix}-*")
+        await es.indices.delete(index=list(made))
 
 
 @asynccontextmanager
@@ -136,7 +146,7 @@ async def worker_container(settings: Settings) -> AsyncIterator[WorkerContainer]
 Embed = Callable[[], Awaitable[None]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def embed(settings: Settings, worker_container: WorkerContainer) -> Embed:
     """Runs the real arq worker until nothing is due. Raises when a job fails."""
 

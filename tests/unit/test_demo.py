@@ -52,9 +52,7 @@ def _passes(question: Question, session: Session, turn: Turn) -> bool:
         values = _values(turn, tag_filter["key"])
         if tag_filter["op"] == "eq" and tag_filter["value"] not in values:
             return False
-        if tag_filter["op"] == "gte" and not any(
-            float(value) >= float(tag_filter["value"]) for value in values
-        ):
+        if tag_filter["op"] == "gte" and not any(float(value) >= float(tag_filter["value"]) for value in values):
             return False
     return True
 
@@ -114,9 +112,7 @@ def test_exactly_one_turn_answers_and_its_own_filters_let_it_through(question: Q
     assert len(passing) > 1, "a filter that leaves one turn leaves nothing to rank"
 
 
-@pytest.mark.parametrize(
-    "question", [q for q in QUESTIONS if "no word in common" in q.shows], ids=lambda q: q.ask
-)
+@pytest.mark.parametrize("question", [q for q in QUESTIONS if "no word in common" in q.shows], ids=lambda q: q.ask)
 def test_paraphrases_share_no_word_with_their_answer(question: Question) -> None:
     assert question.mode == "semantic"
     assert not _words(question.ask) & _words(_answering(question)[0].text)

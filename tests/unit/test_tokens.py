@@ -87,9 +87,7 @@ async def test_long_texts_are_counted_off_the_loop(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_fresh_machine_needs_no_network(tmp_path: Path) -> None:
-    process = _python(
-        NO_NETWORK + PREPARE + "print(tokens.count_tokens('tiktoken is great!'))", str(tmp_path)
-    )
+    process = _python(NO_NETWORK + PREPARE + "print(tokens.count_tokens('tiktoken is great!'))", str(tmp_path))
     out, err = process.communicate(timeout=30)
     assert (out.strip(), process.returncode) == ("6", 0), err
     assert [path.name for path in (tmp_path / "tiktoken").iterdir()] == [tokens._FILE_NAME]
@@ -99,9 +97,7 @@ def test_a_damaged_vocabulary_is_replaced(tmp_path: Path) -> None:
     damaged = tmp_path / "tiktoken" / tokens._FILE_NAME
     damaged.parent.mkdir()
     damaged.write_bytes(b"IQ== 0\n")
-    process = _python(
-        NO_NETWORK + PREPARE + "print(tokens.count_tokens('tiktoken is great!'))", str(tmp_path)
-    )
+    process = _python(NO_NETWORK + PREPARE + "print(tokens.count_tokens('tiktoken is great!'))", str(tmp_path))
     out, err = process.communicate(timeout=30)
     assert (out.strip(), process.returncode) == ("6", 0), err
 
@@ -127,9 +123,7 @@ def test_a_folder_that_the_user_chose_is_kept(tmp_path: Path) -> None:
     assert (chosen / tokens._FILE_NAME).is_file()
 
 
-def test_a_folder_that_cannot_be_made_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "file" / "below"))
     with pytest.raises(EngineError, match="set TIKTOKEN_CACHE_DIR"):
