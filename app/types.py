@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from datetime import UTC, datetime
@@ -111,6 +112,10 @@ def _bounded(value: JsonObject) -> JsonObject:
 def _check_json(value: object, depth_left: int) -> None:
     if isinstance(value, str):
         clean_text(value)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError("must not contain integers of more than 64 bits; send them as text")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must not contain numbers beyond those of a double; send them as text")
     elif isinstance(value, dict | list):
         if depth_left == 0:
             raise ValueError(f"must be nested at most {METADATA_MAX_DEPTH} deep")
