@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -120,7 +121,9 @@ class EmbeddingService:
 
 def retry_delay(attempts: int) -> timedelta:
     """10 s after the first failure, doubled with each further one, an hour at most."""
-    return timedelta(seconds=min(_RETRY_MAX_S, _RETRY_BASE_S * 2 ** (attempts - 1)))
+    # Bounded before it is doubled: a thousand attempts would be more than a double holds.
+    doublings = min(attempts - 1, math.ceil(math.log2(_RETRY_MAX_S / _RETRY_BASE_S)))
+    return timedelta(seconds=min(_RETRY_MAX_S, _RETRY_BASE_S * 2**doublings))
 
 
 def packed(vector: NDArray[np.float32]) -> str:
