@@ -74,7 +74,7 @@ def forged(claims: dict[str, object], secret: str = SECRET, algorithm: str = "HS
 def test_a_token_must_be_whole_and_ours(tokens: Tokens) -> None:
     good = tokens.issue("access", CLAIMS).text
     head, body, signature = good.split(".")
-    unsigned = jwt.encode({**CLAIMS, "kind": "access", "jti": "1", "exp": 9_999_999_999}, None, "none")
+    unsigned = jwt.encode({**CLAIMS, "kind": "access", "jti": "1", "exp": 9_999_999_999}, "", "none")
     wrong = [
         "",
         "x",
