@@ -113,6 +113,10 @@ class EmbeddingService:
         again = attempts < self._max_attempts
         return {
             "embedding_status": "failed",
+            # Vectors are never read back, so this write drops those of an earlier model: a search by
+            # that model must not look for them.
+            "embedding_model": None,
+            "embedding_generated_at": None,
             "embedding_error": reason[:_REASON_MAX_CHARS],
             "embedding_attempts": attempts,
             "embedding_due_at": iso(utc_now() + retry_delay(attempts)) if again else None,
