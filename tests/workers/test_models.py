@@ -1,0 +1,95 @@
+"""When the model changes, everything is embedded again, and until then nothing is compared across models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.container import Core
+from app.elastic.scope import Scope
+from app.embedding import QueryEmbedder
+from app.embedding.encoder import AsyncEncoder, Encoder
+from app.episodes.models import ExplainedResult, SearchMode, SearchRequest, SearchResults
+from app.episodes.service import EpisodeService
+from app.episodes.store import EpisodeStore
+from app.sessions.store import SessionStore
+from tests.client import Client
+from tests.workers.conftest import NewWorker, status, stored
+from tests.workers.encoders import Refusing, Renamed
+
+Search = Callable[..., "object"]
+NEXT = "the-next-model"
+QUERY = "a pet keeping itself warm"
+
+
+@pytest.fixture
+def searching(core: Core, threaded: Callable[[Encoder], AsyncEncoder]) -> Callable[[Encoder], EpisodeService]:
+    """A server's search whose queries are embedded by this encoder."""
+
+    def service(encoder: Encoder) -> EpisodeService:
+        queries = QueryEmbedder(threaded(encoder), cache_size=0)
+        return EpisodeService(EpisodeStore(core.engine), SessionStore(core.engine), queries, core.outbox, core.settings)
+
+    return service
+
+
+async def found(service: EpisodeService, client: Client, mode: SearchMode) -> SearchResults:
+    request = SearchRequest(query=QUERY, search_mode=mode, explain=True)
+    return await service.search(Scope(client.org_id, client.user_id), request, "request")
+
+
+def meanings(results: SearchResults) -> list[float]:
+    explained = [result for result in results.results if isinstance(result, ExplainedResult)]
+    assert len(explained) == len(results.results)
+    return [result.explanation.semantic.share for result in explained]
+
+
+async def test_a_changed_model_embeds_everything_again_and_models_are_never_mixed(
+    client: Client,
+    core: Core,
+    worker: NewWorker,
+    model: Encoder,
+    searching: Callable[[Encoder], EpisodeService],
+) -> None:
+    first = await client.store("Our cat sleeps on the radiator")
+    await worker().embed()
+    second = await client.store("The dog lies by the stove")
+    old, new = searching(model), searching(Renamed(model, NEXT))
+
+    assert [result.episode_id for result in (await found(old, client, "semantic")).results] == [first]
+    assert (await found(new, client, "semantic")).total == 0
+    mixed = await found(new, client, "hybrid")
+    assert mixed.total == 2
+    assert meanings(mixed) == [0, 0]
+
+    await worker(Renamed(model, NEXT)).embed()
+    assert {(await stored(core, client, episode_id))["embedding_model"] for episode_id in (first, second)} == {NEXT}
+    assert (await found(new, client, "semantic")).total == 2
+    assert min(meanings(await found(new, client, "hybrid"))) > 0
+    assert (await found(old, client, "semantic")).total == 0
+    assert meanings(await found(old, client, "hybrid")) == [0, 0]
+
+    await worker().embed()
+    assert (await found(old, client, "semantic")).total == 2
+
+
+@pytest.mark.parametrize("mode", ["semantic", "hybrid", "keyword"])
+async def test_an_episode_that_the_new_model_cannot_read_is_found_by_its_words_under_both(
+    client: Client,
+    worker: NewWorker,
+    model: Encoder,
+    searching: Callable[[Encoder], EpisodeService],
+    mode: SearchMode,
+) -> None:
+    poisonous = await client.store("a pet with a POISON bottle")
+    good = await client.store("a pet without")
+    await worker().embed()
+    renamed = Renamed(model, NEXT)
+    await worker(Refusing(renamed, "POISON")).embed()
+    assert [await status(client, episode_id) for episode_id in (poisonous, good)] == ["failed", "ready"]
+    expected = {"semantic": {good}, "hybrid": {good, poisonous}, "keyword": {good, poisonous}}[mode]
+    under_new = await found(searching(renamed), client, mode)
+    assert {result.episode_id for result in under_new.results} == expected
+    under_old = await found(searching(model), client, mode)
+    assert {result.episode_id for result in under_old.results} == expected - ({good} if mode == "semantic" else set())
