@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from elasticsearch import AsyncElasticsearch
 
 from app.container import Core, open_core
 from app.elastic.indices import EPISODES
@@ -24,17 +23,9 @@ from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
+from tests.prefixes import forget
 
 READY_TIMEOUT_S = 60
-
-
-async def forget(es: AsyncElasticsearch, prefix: str) -> None:
-    """Delete every index and template of a prefix."""
-    made = await es.indices.get(index=f"{prefix}-*")
-    if made.body:
-        await es.indices.delete(index=list(made))
-    await es.indices.delete_index_template(name=f"{prefix}-*")
-    await es.cluster.delete_component_template(name=f"{prefix}-*")
 
 
 @pytest.fixture(scope="session")
