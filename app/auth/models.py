@@ -10,7 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, field_validator
 
 from app.elastic.scope import Scope
-from app.types import CleanText, Id, UtcDateTime, utc_now
+from app.types import Id, UtcDateTime, clean_text, utc_now
 
 PASSWORD_MIN = 8
 PASSWORD_MAX = 1_024
@@ -26,7 +26,10 @@ def _email(value: str) -> str:
 
 
 Email = Annotated[str, Field(max_length=EMAIL_MAX), AfterValidator(_email)]
-Name = Annotated[CleanText, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+# Stripped before it is measured: constraints behind another validator are applied in the opposite order.
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(clean_text)
+]
 
 
 class _WithPassword(BaseModel):
