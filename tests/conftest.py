@@ -72,6 +72,8 @@ async def settings(base_settings: Settings, running_engines: engines.Engines) ->
     async with open_elasticsearch(complete, complete.elasticsearch_url) as es:
         made = await es.indices.get(index=f"{complete.index_prefix}-*")
         await es.indices.delete(index=list(made))
+        await es.indices.delete_index_template(name=f"{complete.index_prefix}-*")
+        await es.cluster.delete_component_template(name=f"{complete.index_prefix}-*")
 
 
 @asynccontextmanager
