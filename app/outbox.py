@@ -18,6 +18,8 @@ from app.redis import RedisClient, RedisGate
 EMBED = "embed_pending"
 
 _NUDGE_LIFE_S = 600
+# Under load each nudge would be followed by the next; workers that are awake look again by themselves.
+_REST_S = 0.025
 
 
 def queue_name(prefix: str) -> str:
@@ -31,7 +33,8 @@ def job_to_bytes(job: dict[str, Any]) -> bytes:
 
 
 class Outbox:
-    """Nudges by job name. While one is being sent, any number of further ones become a single next one."""
+    """Nudges by job name. The first is sent at once; those that come while it is being sent, or within 25 ms
+    after it, become a single next one."""
 
     def __init__(self, gate: RedisGate, prefix: str) -> None:
         self._gate = gate
@@ -82,6 +85,7 @@ class Outbox:
             return True
 
         await self._gate.attempt(send)
+        await asyncio.sleep(_REST_S)
 
     def _mark(self, job: str) -> str:
         return f"{self._prefix}:nudge:{job}"

@@ -21,6 +21,7 @@ class Gather(Generic[T, R]):
     run: takes the items of a batch and returns one result each, in order; a result that is an
     exception is raised to its caller alone, an exception raised by `run` to all of the batch.
     max_items, max_bytes: bounds of one batch. max_in_flight: batches under way at once.
+    beside: how many items must wait before a further batch starts beside those under way.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class Gather(Generic[T, R]):
         max_items: int,
         max_bytes: int = 0,
         max_in_flight: int = 1,
+        beside: int = 1,
     ) -> None:
         self._run = run
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._max_in_flight = max_in_flight
+        self._beside = beside
         self._waiting: deque[tuple[T, int, asyncio.Future[R]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -55,9 +58,13 @@ class Gather(Generic[T, R]):
     def _enqueue(self, item: T, size: int) -> asyncio.Future[R]:
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, size, future))
-        if len(self._running) < self._max_in_flight:
-            self._start()
+        self._start_if_due()
         return future
+
+    def _start_if_due(self) -> None:
+        enough = self._beside if self._running else 1
+        if len(self._running) < self._max_in_flight and len(self._waiting) >= enough:
+            self._start()
 
     def _start(self) -> None:
         # The task's first step runs after this turn of the loop, so that callers that are
@@ -68,8 +75,7 @@ class Gather(Generic[T, R]):
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if self._waiting:
-            self._start()
+        self._start_if_due()
 
     async def _flush(self) -> None:
         batch = self._take()
