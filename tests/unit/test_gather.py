@@ -134,6 +134,23 @@ async def test_no_more_batches_are_under_way_than_allowed() -> None:
     assert await asyncio.gather(*waiting) == [0, 4, 8, 12]
 
 
+async def test_few_wait_for_the_batch_under_way_and_many_start_one_beside_it() -> None:
+    engine = Engine(held=True)
+    gather: Gather[int, int] = Gather(engine.run, max_items=10, max_in_flight=2, beside=3)
+    waiting = [asyncio.create_task(gather.submit(0))]
+    await engine.began.wait()
+    waiting += [asyncio.create_task(gather.submit(item)) for item in (2, 4)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert engine.batches == [[0]]
+    waiting.append(asyncio.create_task(gather.submit(6)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert engine.batches == [[0], [2, 4, 6]]
+    engine.go_on.set()
+    assert await asyncio.gather(*waiting) == [0, 4, 8, 12]
+
+
 async def test_draining_waits_for_all_that_was_submitted() -> None:
     engine = Engine()
     gather: Gather[int, int] = Gather(engine.run, max_items=1)
