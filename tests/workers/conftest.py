@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +23,7 @@ from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
 from tests.prefixes import forget
 
-READY_TIMEOUT_S = 60
+READY_TIMEOUT_S = 120
 
 
 @pytest.fixture(scope="session")
@@ -150,14 +148,6 @@ async def overwrite(core: Core, client: Client, episode_id: str, **fields: Any) 
 async def status(client: Client, episode_id: str) -> str:
     """An episode's embedding status."""
     return str((await client.data("GET", f"/memory/{episode_id}/status"))["embedding_status"])
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Wait until the condition holds; fails the test when it doesn't in time."""
-    deadline = time.monotonic() + timeout_s
-    while not await condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        await asyncio.sleep(0.1)
 
 
 async def all_ready(client: Client, session_id: str, count: int) -> bool:

@@ -15,7 +15,8 @@ from app.episodes.due import DueStore
 from app.episodes.embed import EmbeddingService
 from app.outbox import EMBED, queue_name
 from tests.client import Client
-from tests.workers.conftest import NewWorker, Worker, eventually, overwrite, status, stored
+from tests.processes import eventually
+from tests.workers.conftest import READY_TIMEOUT_S, NewWorker, Worker, overwrite, status, stored
 from tests.workers.encoders import Meanwhile, Refusing
 from workers.run import make_worker
 
@@ -176,7 +177,7 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     async def nudged() -> bool:
         return bool(await redis.zcard(queue))
 
-    await eventually(nudged)
+    await eventually(nudged, READY_TIMEOUT_S)
     await redis.flushall()
     assert await redis.zcard(queue) == 0
     service = EmbeddingService(DueStore(core.engine), DocumentEmbedder(worker().encoder), batch=64, max_attempts=8)
@@ -187,7 +188,7 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
         return await status(client, episode_id) == "ready"
 
     try:
-        await eventually(ready)
+        await eventually(ready, READY_TIMEOUT_S)
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
@@ -202,5 +203,5 @@ async def test_nudges_for_the_same_work_become_one_job(client: Client, core: Cor
     async def nudged() -> bool:
         return await core.outbox.last_nudge(EMBED) is not None and await redis.zcard(queue) > 0
 
-    await eventually(nudged)
+    await eventually(nudged, READY_TIMEOUT_S)
     assert await redis.zcard(queue) == 1
