@@ -1,15 +1,29 @@
-"""From pydantic's errors to ours: each field named, no value repeated."""
+"""What every request's model does alike, and from pydantic's errors to ours: each field named, no value repeated."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from app.errors import ValidationFailed
 
 _NAMED_MAX = 5
 _PART_MAX_CHARS = 100
+
+
+class Input(BaseModel):
+    """Base of what a request gives, at any depth. `null` for an optional field is the same as its
+    absence, and unknown fields are ignored: published clients send both."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        required = {name for name, info in cls.model_fields.items() if info.is_required()}
+        return {key: item for key, item in value.items() if item is not None or key in required}
 
 
 def validation_failed(error: ValidationError, where: str) -> ValidationFailed:

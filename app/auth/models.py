@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator
 
 from app.elastic.scope import Scope
 from app.types import Id, UtcDateTime, clean_text, utc_now
+from app.validation import Input
 
 PASSWORD_MIN = 8
 PASSWORD_MAX = 1_024
@@ -32,7 +33,7 @@ Name = Annotated[
 ]
 
 
-class _WithPassword(BaseModel):
+class _WithPassword(Input):
     password: SecretStr
 
     @field_validator("password")
@@ -57,13 +58,13 @@ class Login(_WithPassword):
     password: SecretStr = Field(min_length=1, max_length=PASSWORD_MAX)
 
 
-class RefreshRequest(BaseModel):
+class RefreshRequest(Input):
     """A refresh token."""
 
     refresh_token: str = Field(min_length=1, max_length=4_096)
 
 
-class NewApiKey(BaseModel):
+class NewApiKey(Input):
     """What a key is called, which agent it acts as, and until when."""
 
     name: Name

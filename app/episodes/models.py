@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
@@ -19,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from app.episodes.tags import TAG_MAX_CHARS, TagFilter
 from app.types import CleanText, Id, JsonObject, Metadata, UtcDateTime, utc_now
+from app.validation import Input
 
 ROLE_MAX_CHARS = 64
 TAGS_MAX = 50
@@ -37,7 +37,7 @@ Role = Annotated[CleanText, StringConstraints(min_length=1, max_length=ROLE_MAX_
 Tag = Annotated[CleanText, StringConstraints(min_length=1, max_length=TAG_MAX_CHARS)]
 
 
-class NewEpisode(BaseModel):
+class NewEpisode(Input):
     """Something that was said."""
 
     role: Role
@@ -64,13 +64,13 @@ class NewEpisode(BaseModel):
         return value.replace(microsecond=value.microsecond // 1000 * 1000) if value else None
 
 
-class NewEpisodes(BaseModel):
+class NewEpisodes(Input):
     """Up to 500 episodes, each validated and answered by itself."""
 
     episodes: list[JsonObject] = Field(min_length=1, max_length=BATCH_MAX)
 
 
-class Weights(BaseModel):
+class Weights(Input):
     """How much each part of a hybrid score counts; they sum to 1."""
 
     semantic: float | None = Field(None, ge=0, le=1)
@@ -109,7 +109,7 @@ def mix_of(weights: Weights | None) -> Mix:
     return Mix(**filled)
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(Input):
     """What to look for, in which mode, within which filters."""
 
     model_config = ConfigDict(populate_by_name=True)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from app.elastic.scope import Query
 from app.types import CleanText
+from app.validation import Input
 
 TAG_MAX_CHARS = 200
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
@@ -34,7 +35,7 @@ class Op(StrEnum):
 _COMPARISONS = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE})
 
 
-class TagFilter(BaseModel):
+class TagFilter(Input):
     """A condition on tags of the form `key:value`. Without a value, `eq` and `exists` mean any value
     of that key and `ne` none at all; comparisons read values as numbers."""
 

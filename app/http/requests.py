@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
@@ -74,10 +73,6 @@ def read_query(request: web.Request, model: type[M]) -> M:
 
 
 def _validated(model: type[M], value: object, where: str) -> M:
-    if isinstance(value, Mapping):
-        # null for an optional field is the same as its absence.
-        optional = {name for name, info in model.model_fields.items() if not info.is_required()}
-        value = {key: item for key, item in value.items() if item is not None or key not in optional}
     try:
         return model.model_validate(value)
     except ValidationError as error:

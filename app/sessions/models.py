@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.pages import Page
 from app.types import JsonObject, Metadata, UtcDateTime
+from app.validation import Input
 
 HISTORY_MAX = 1_000
 
 
-class NewSession(BaseModel):
+class NewSession(Input):
     """What a session is about, in the caller's own terms."""
 
     metadata: Metadata = Field(default_factory=dict)
