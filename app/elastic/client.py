@@ -11,9 +11,16 @@ from elasticsearch import ApiError, AsyncElasticsearch, OrjsonSerializer
 
 from app.errors import Unavailable
 from app.settings import Settings
+from app.types import JsonObject
 
 _CONNECTIONS_PER_NODE = 64
 _BUSY = frozenset({429, 502, 503, 504})
+
+# What waiting doesn't cure. All else that can be wrong with one item of many is: a shard that is
+# starting, a full queue, too little memory.
+_LASTING = frozenset(
+    {"index_not_found_exception", "routing_missing_exception", "illegal_argument_exception", "parsing_exception"}
+)
 
 
 class VersionConflict(Exception):
@@ -74,6 +81,13 @@ def translate_errors(doing: str) -> Iterator[None]:
         raise
     except (TimeoutError, TransportError) as error:
         raise _unavailable(doing) from error
+
+
+def item_error(error: JsonObject, doing: str, status: int = 503) -> Exception:
+    """The exception for one item of a request that succeeded as a whole. status: the item's, where it has one."""
+    if status in _BUSY and error.get("type") not in _LASTING:
+        return _unavailable(doing)
+    return RuntimeError(f"Elasticsearch failed while {doing}: {error.get('type')}: {error.get('reason')}")
 
 
 def _unavailable(doing: str) -> Unavailable:

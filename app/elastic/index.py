@@ -8,7 +8,7 @@ from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 
-from app.elastic.client import MissingDocument, VersionConflict, translate_errors
+from app.elastic.client import MissingDocument, VersionConflict, item_error, translate_errors
 from app.elastic.freshness import Freshness
 from app.elastic.gather import Gather
 from app.elastic.indices import IndexDefinition
@@ -98,7 +98,7 @@ class ScopedIndex:
             target["_source"] = {"excludes": list(self._definition.hidden_fields)}
         found = await self._engine.reads.submit(target)
         if "error" in found:
-            raise RuntimeError(f"Elasticsearch could not read {self.alias}: {found['error'].get('reason')}")
+            raise item_error(found["error"], "reading")
         if not found.get("found") or not scope.allows(found["_source"], self._definition.ownership):
             return None
         return Document(document_id, found["_source"], Revision(found["_seq_no"], found["_primary_term"]))
@@ -201,7 +201,7 @@ class ScopedIndex:
             answer = await self._engine.es.msearch(searches=searches)
         for response in answer.body["responses"]:
             if "error" in response:
-                raise RuntimeError(f"Elasticsearch refused a search: {response['error'].get('reason')}")
+                raise item_error(response["error"], "searching", response["status"])
         return [_found(response) for response in answer.body["responses"]]
 
     def _write(
