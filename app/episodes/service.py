@@ -29,7 +29,7 @@ from app.episodes.queries import Meaning
 from app.episodes.ranking import Curves, scoring_moment
 from app.episodes.results import Ranked, page_of, ranked
 from app.episodes.store import Draft, EpisodeStore
-from app.errors import NotFound, RemembrError, ValidationFailed
+from app.errors import NotFound, RemembrError, Unavailable, ValidationFailed
 from app.outbox import EMBED, Outbox
 from app.sessions.store import SessionStore
 from app.settings import Settings
@@ -73,7 +73,10 @@ class EpisodeService:
         )
 
     async def store_batch(self, scope: Scope, given: Sequence[JsonObject], request_id: str) -> StoredBatch:
-        """Store up to 500, each on its own: what is wrong with one is answered for it and stops no other."""
+        """Store up to 500, each on its own: what is wrong with one is answered for it and stops no other.
+
+        Raises Unavailable when none could be stored because Elasticsearch is away.
+        """
         items: list[BatchItem | None] = [None] * len(given)
         valid: dict[int, NewEpisode] = {}
         for index, raw in enumerate(given):
@@ -95,6 +98,10 @@ class EpisodeService:
                 del valid[index]
         drafts = await self._drafts(list(valid.values()))
         results = await self._store.create_all(scope, drafts)
+        refused = [result for result in results if isinstance(result, Unavailable)]
+        if refused and len(refused) == len(results):
+            # As for a single episode: clients send again what is answered so, and not what is answered by item.
+            raise refused[0]
         for index, draft, result in zip(valid, drafts, results, strict=True):
             items[index] = _stored(index, draft, result)
         self._outbox.nudge(EMBED)
