@@ -122,9 +122,7 @@ async def plan(es: AsyncElasticsearch, settings: Settings, dims: int) -> list[Te
         full = f"{settings.index_prefix}-{name.removeprefix('component-')}"
         changes.append(await _compare(es, "component", full, load(name, placeholders)))
     for index in INDICES:
-        changes.append(
-            await _compare(es, "index", index.alias(settings.index_prefix), load(index.name, placeholders))
-        )
+        changes.append(await _compare(es, "index", index.alias(settings.index_prefix), load(index.name, placeholders)))
     return changes
 
 
@@ -155,14 +153,10 @@ async def _stored(es: AsyncElasticsearch, kind: Kind, name: str) -> JsonObject |
 
 def _diff(theirs: JsonObject, ours: JsonObject, name: str) -> str:
     before, after = (
-        orjson.dumps(_normal(template), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-        .decode()
-        .splitlines()
+        orjson.dumps(_normal(template), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode().splitlines()
         for template in (theirs, ours)
     )
-    return "\n".join(
-        difflib.unified_diff(before, after, f"{name} (cluster)", f"{name} (this release)", lineterm="")
-    )
+    return "\n".join(difflib.unified_diff(before, after, f"{name} (cluster)", f"{name} (this release)", lineterm=""))
 
 
 _STAMPS = frozenset({"created_date", "created_date_millis", "modified_date", "modified_date_millis"})
@@ -187,13 +181,13 @@ async def ensure(es: AsyncElasticsearch, settings: Settings, dims: int) -> list[
     changes = await plan(es, settings, dims)
     for change in changes:
         if change.state == "newer":
-            log.warning(
-                "A newer release wrote this template; it is left as it is", extra={"template": change.name}
-            )
+            log.warning("A newer release wrote this template; it is left as it is", extra={"template": change.name})
         elif change.state != "keep":
             await _apply(es, change)
+    placeholders = values(settings, dims)
     for index in INDICES:
         await _create_index(es, index, settings.index_prefix)
+        await _add_fields(es, index, placeholders)
     await _check_dims(es, EPISODES.alias(settings.index_prefix), dims, settings.embedding_model)
     return changes
 
@@ -227,6 +221,24 @@ async def _create_index(es: AsyncElasticsearch, index: IndexDefinition, prefix: 
             # Another server process was faster.
             if error.error != "resource_already_exists_exception":
                 raise
+
+
+async def _add_fields(es: AsyncElasticsearch, index: IndexDefinition, placeholders: Mapping[str, Any]) -> None:
+    """Give an index that an older release made the fields it lacks. A template reaches new indices only,
+    and a field that is there can't be changed in place."""
+    alias = index.alias(placeholders["prefix"])
+    wanted = {
+        field: mapping
+        for name in ("component-ownership", index.name)
+        for field, mapping in load(name, placeholders)["template"]["mappings"]["properties"].items()
+    }
+    with translate_errors("adding fields"):
+        stored = await es.indices.get_mapping(index=alias)
+        for name, mapping in stored.body.items():
+            missing = {field: wanted[field] for field in wanted.keys() - mapping["mappings"]["properties"].keys()}
+            if missing:
+                log.info("adding fields to an index", extra={"index": name, "fields": sorted(missing)})
+                await es.indices.put_mapping(index=name, properties=missing)
 
 
 async def _check_dims(es: AsyncElasticsearch, alias: str, dims: int, model: str) -> None:

@@ -168,3 +168,18 @@ async def test_without_an_address_the_command_says_what_to_set() -> None:
     assert out == b""
     assert b"REMEMBR_ELASTICSEARCH_URL" in err
     assert b"Traceback" not in err
+
+
+async def test_an_index_of_an_older_release_gets_the_fields_it_lacks(es: AsyncElasticsearch, fresh: Settings) -> None:
+    await migrate(fresh)
+    sessions = indices.SESSIONS
+    alias, index = sessions.alias(fresh.index_prefix), sessions.concrete(fresh.index_prefix)
+    await es.indices.delete(index=index)
+    old = {"dynamic": "strict", "properties": {"session_id": {"type": "keyword"}, "org_id": {"type": "keyword"}}}
+    await es.indices.delete_index_template(name=alias)
+    await es.indices.create(index=index, mappings=old, aliases={alias: {}})
+
+    await migrate(fresh)
+
+    mapping = (await es.indices.get_mapping(index=alias)).body[index]["mappings"]
+    assert {"session_id", "metadata", "deleted_at", "user_id", "created_at"} <= mapping["properties"].keys()
