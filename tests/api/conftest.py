@@ -11,10 +11,21 @@ from typing import Any
 
 import pytest
 
+from app.elastic.client import open_elasticsearch
+from app.elastic.indices import EPISODES
+from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, Embed
 
 OpenClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(scope="session")
+async def member(base_url: str) -> AsyncIterator[Client]:
+    """An organisation for requests that are refused; what it holds is nobody's business."""
+    async with connect(base_url) as client:
+        await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
+        yield client
 
 
 @pytest.fixture
@@ -44,6 +55,21 @@ def agent_of(open_client: OpenClient) -> OpenClient:
         return await open_client(owner, credential=key["api_key"])
 
     return act
+
+
+@pytest.fixture
+async def unembedded(organisation: Client, settings: Settings) -> AsyncIterator[Client]:
+    """A fresh organisation whose episodes are taken away after the test: tests that store many must
+    not leave them to the next one that embeds."""
+    yield organisation
+    assert settings.elasticsearch_url is not None
+    async with open_elasticsearch(settings, settings.elasticsearch_url) as es:
+        await es.delete_by_query(
+            index=EPISODES.alias(settings.index_prefix),
+            query={"term": {"org_id": organisation.org_id}},
+            conflicts="proceed",
+            refresh=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,32 @@
+"""Every declared route, and paths that fill its placeholders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from app.http.routing import Nothing, Route
+from app.main import ROUTES
+
+_PLACEHOLDER = re.compile(r"{(\w+)}")
+
+
+def each(wanted: Callable[[Route], bool] = lambda route: True) -> pytest.MarkDecorator:
+    """Runs a test with every route that is `wanted`."""
+    chosen = [route for route in ROUTES if wanted(route)]
+    return pytest.mark.parametrize("route", chosen, ids=[f"{route.method} {route.path}" for route in chosen])
+
+
+def has_ids(route: Route) -> bool:
+    return bool(_PLACEHOLDER.search(route.path))
+
+
+def has_body(route: Route) -> bool:
+    return route.body is not Nothing
+
+
+def filled(route: Route, ids: Mapping[str, str] | str) -> str:
+    """The path with its ids: one for all, or by name. Raises KeyError where one has no name here."""
+    return _PLACEHOLDER.sub(lambda match: ids if isinstance(ids, str) else ids[match[1]], route.path)

@@ -1,0 +1,161 @@
+"""Every route refuses alike: the status, the error shape and the code of the contract."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from app.http.routing import Route
+from app.main import ROUTES
+from tests.api.paths import each, filled, has_body, has_ids
+from tests.client import Client
+
+ID = str(uuid.uuid4())
+JSON = {"Content-Type": "application/json"}
+LIMIT = 1_048_576
+
+
+@each(lambda route: not route.public)
+async def test_no_credentials_is_401(anonymous: Client, route: Route) -> None:
+    error = await anonymous.error(route.method, filled(route, ID), 401)
+    assert error["code"] == "AUTHENTICATION_ERROR"
+
+
+@each(lambda route: not route.public)
+async def test_wrong_credentials_are_401(anonymous: Client, route: Route) -> None:
+    anonymous.use("rk_" + "0" * 75)
+    await anonymous.error(route.method, filled(route, ID), 401, "TOKEN_INVALID")
+
+
+@each(has_ids)
+async def test_an_id_in_the_path_that_is_no_uuid_is_404(member: Client, route: Route) -> None:
+    for path_id in ["nothing", "1", "%00", "%F0%9F%98%80", "..%2F..", "*", "_all", "-" * 36]:
+        error = await member.error(route.method, filled(route, path_id), 404)
+        assert error["code"] == "NOT_FOUND"
+
+
+@each(has_ids)
+async def test_an_id_that_names_nothing_is_404(member: Client, route: Route) -> None:
+    error = await member.error(route.method, filled(route, ID), 404)
+    assert error["details"]["code"].endswith("_NOT_FOUND")
+
+
+@each()
+async def test_a_wrong_method_is_405_and_says_which_are_right(member: Client, route: Route) -> None:
+    response = await member.send("PUT", filled(route, ID))
+    assert response.status_code == 405
+    assert response.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
+    allowed = set(response.headers["Allow"].split(", "))
+    assert allowed >= {other.method for other in ROUTES if other.path == route.path}
+
+
+MALFORMED = [
+    b"{",
+    b"not json",
+    b'{"a": NaN}',
+    b'{"a": 1,}',
+    b"\xff\xfe",
+    b'{"a": "\xc3\x28"}',
+    b"{} {}",
+    b"[" * 100_000,
+]
+
+
+@each(has_body)
+async def test_a_body_that_is_no_json_is_400(member: Client, route: Route) -> None:
+    for content in MALFORMED:
+        error = await member.error(
+            route.method, filled(route, ID), 400, "MALFORMED_JSON", content=content, headers=JSON
+        )
+        assert error["code"] == "BAD_REQUEST"
+
+
+@each(has_body)
+async def test_a_body_that_is_no_object_is_422(member: Client, route: Route) -> None:
+    for content in (b"[]", b'"text"', b"7", b"true", b"null", b"[{}]"):
+        error = await member.error(route.method, filled(route, ID), 422, content=content, headers=JSON)
+        assert error["code"] == "VALIDATION_ERROR"
+        assert [problem["loc"] for problem in error["details"]["errors"]] == [["body"]]
+
+
+@each(has_body)
+async def test_another_content_type_is_415(member: Client, route: Route) -> None:
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        headers = {"Content-Type": content_type}
+        error = await member.error(route.method, filled(route, ID), 415, content=b"{}", headers=headers)
+        assert error["code"] == "UNSUPPORTED_MEDIA_TYPE"
+
+
+@each()
+async def test_a_body_over_one_mebibyte_is_413(member: Client, route: Route) -> None:
+    content = b'{"a": "' + b"x" * LIMIT + b'"}'
+    error = await member.error(route.method, filled(route, ID), 413, content=content, headers=JSON)
+    assert error["code"] == "PAYLOAD_TOO_LARGE"
+
+
+async def test_a_body_of_just_one_mebibyte_is_read(member: Client) -> None:
+    start, end = b'{"ignored": "', b'"}'
+    content = start + b"x" * (LIMIT - len(start) - len(end)) + end
+    await member.data("POST", "/sessions", status=201, content=content, headers=JSON)
+
+
+async def test_a_body_without_a_length_is_bounded_too(member: Client) -> None:
+    async def chunks() -> Any:
+        for _ in range(17):
+            yield b" " * 65_536
+
+    await member.error("POST", "/sessions", 413, content=chunks(), headers=JSON)
+
+
+@each(lambda route: not has_body(route))
+async def test_clients_may_send_the_json_header_without_a_body(member: Client, route: Route) -> None:
+    response = await member.send(route.method, filled(route, ID), headers=JSON)
+    assert response.status_code == (404 if has_ids(route) else route.status)
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/memory/", "/sessions/x/nothing", "/auth", "/%00", "//sessions"])
+async def test_an_unknown_path_is_404_in_the_same_shape(anonymous: Client, path: str) -> None:
+    error = await anonymous.error("GET", path, 404)
+    assert error["code"] == "NOT_FOUND"
+
+
+@each(lambda route: route.method == "GET" and "limit" in route.query.model_fields)
+async def test_a_bad_page_is_422_and_names_the_parameter(member: Client, route: Route) -> None:
+    limits, offsets = ("0", "-1", "1001", "ten", "1.5"), ("-1", "9" * 30, "x")
+    for name, value in [*(("limit", limit) for limit in limits), *(("offset", offset) for offset in offsets)]:
+        error = await member.error(route.method, filled(route, ID), 422, params={name: value})
+        assert [problem["loc"] for problem in error["details"]["errors"]] == [["query", name]]
+
+
+@each(lambda route: "from_time" in route.query.model_fields)
+async def test_a_bad_time_in_a_query_is_422(member: Client, route: Route) -> None:
+    for value in ("yesterday", "2026-13-01", "1", "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z"):
+        error = await member.error(route.method, filled(route, ID), 422, params={"from_time": value})
+        assert error["details"]["errors"][0]["loc"] == ["query", "from_time"]
+
+
+@pytest.mark.parametrize("given", ["abc-123", "x" * 128, "with spaces (and) signs!"])
+async def test_a_request_id_is_taken(anonymous: Client, given: str) -> None:
+    for path, status in (("/me", 401), ("/nothing", 404), ("/health", 200)):
+        response = await anonymous.send("GET", path, headers={"X-Request-ID": given})
+        assert response.status_code == status
+        assert response.headers["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, b"caf\xc3\xa9", b"a\tb"])
+async def test_a_request_id_that_is_not_sane_is_made(member: Client, given: str | bytes | None) -> None:
+    headers: dict[str, Any] = {} if given is None else {"X-Request-ID": given}
+    ids = set()
+    for _ in range(2):
+        data = await member.data("POST", "/sessions", status=201, json={}, headers=headers)
+        ids.add(data["request_id"])
+    assert len(ids) == 2
+    assert all(made and made != given for made in ids)
+
+
+async def test_the_request_id_is_in_header_envelope_and_data(member: Client) -> None:
+    response = await member.send("POST", "/sessions", json={}, headers={"X-Request-ID": "mine"})
+    assert response.headers["X-Request-ID"] == response.json()["request_id"] == "mine"
+    assert response.json()["data"]["request_id"] == "mine"
