@@ -106,9 +106,31 @@ async def test_a_bad_episode_is_refused_whole_and_in_a_batch(organisation: Clien
     assert (await organisation.search())["total"] == 1
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999"])
+async def test_a_number_that_no_double_holds_is_refused(organisation: Client, number: str) -> None:
+    content = f'{{"role": "user", "content": "x", "metadata": {{"n": [{number}]}}}}'.encode()
+    assert places(await organisation.error("POST", "/memory", 422, content=content, headers=JSON)) == {"metadata"}
+    assert (await organisation.search())["total"] == 0
+
+
+async def test_a_surrogate_where_nobody_looks_changes_no_rule(organisation: Client) -> None:
+    ignored = EPISODE | {"unknown": "\ud800"}
+    await organisation.data("POST", "/memory", status=201, **raw(ignored))
+    for big in (2**64, 10**400):
+        error = await organisation.error("POST", "/memory", 422, **raw(ignored | {"metadata": {"n": big}}))
+        assert places(error) == {"metadata"}
+
+
 async def test_every_missing_and_wrong_field_is_named_at_once(organisation: Client) -> None:
     assert places(await organisation.error("POST", "/memory", 422, json={})) == {"role", "content"}
-    body = {"role": "", "content": None, "session_id": "x", "tags": 1, "metadata": [], "created_at": "?"}
+    body: dict[str, Any] = {
+        "role": "",
+        "content": None,
+        "session_id": "x",
+        "tags": 1,
+        "metadata": [],
+        "created_at": "?",
+    }
     assert places(await organisation.error("POST", "/memory", 422, json=body)) == set(body)
     assert (await organisation.search())["total"] == 0
 
