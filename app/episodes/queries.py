@@ -104,6 +104,8 @@ def windowed(
                     "query_vector": meaning.vector,
                     "k": window,
                     "num_candidates": window,
+                    # The window is rescored exactly anyway; by default three times as many would be, too.
+                    "rescore_vector": {"oversample": 0},
                     "filter": list(visible),
                     "boost": mix.semantic / spread,
                 }
