@@ -1,0 +1,108 @@
+"""Every benchmark in one run, in under six minutes on two idle cores.
+
+    python -m bench                       all
+    python -m bench store search          some
+    python -m bench vector_index --episodes 30000 100000     for the choice of the default
+
+Starts an Elasticsearch of its own (1 GiB heap) and a Redis unless it is given theirs. Ratios within a run mean
+something; digits belong to the machine and the minute, and nothing here fails because something is slow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from app.settings import Settings
+from bench import embedding, latency, report, search, stack, store, vector_index
+from bench.report import Section
+
+_EMBEDDING_DOCUMENTS = 96
+_EMBEDDING_ROUNDS = 2
+
+Part = Callable[[Settings, argparse.Namespace], tuple[object, str]]
+
+
+def _store(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
+    """Storing: the service beside bare Elasticsearch"""
+    figures = store.run(settings)
+    return figures, store.table(figures)
+
+
+def _search(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
+    """Hybrid search: the service beside its own query sent bare"""
+    figures = search.run(settings)
+    return figures, search.table(figures)
+
+
+def _latency(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
+    """From store to found"""
+    figures = latency.run(settings)
+    return figures, latency.table(figures)
+
+
+def _embedding(_: Settings, __: argparse.Namespace) -> tuple[object, str]:
+    """Embedding: the encoders side by side"""
+    figures = embedding.run(_EMBEDDING_DOCUMENTS, _EMBEDDING_ROUNDS)
+    return figures, embedding.table(figures)
+
+
+def _vector_index(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
+    """Vector index types"""
+    figures = vector_index.run(settings, sizes=tuple(options.episodes))
+    return figures, vector_index.table(figures)
+
+
+PARTS: dict[str, tuple[Part, object]] = {
+    "store": (_store, store),
+    "search": (_search, search),
+    "latency": (_latency, latency),
+    "embedding": (_embedding, embedding),
+    "vector_index": (_vector_index, vector_index),
+}
+
+
+def main() -> None:
+    options = _options()
+    began, on = datetime.now(UTC), report.machine()
+    sections = {}
+    console = Console(stderr=True)
+    with stack.stores(options.elasticsearch_url, options.redis_url) as settings:
+        for name in options.parts or PARTS:
+            part, module = PARTS[name]
+            with console.status(f"measuring {name}"):
+                start = time.perf_counter()
+                figures, table = part(settings, options)
+            about = (inspect.getdoc(module) or "").split("\n\n    python", 1)[0]
+            title = inspect.getdoc(part) or name
+            sections[name] = Section(title, about, figures, table, time.perf_counter() - start)
+            _show(sections[name].markdown())
+    path = report.save(sections, began, on)
+    console.print(f"{on}\nThe figures are in {path}.", highlight=False, soft_wrap=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=" ".join(PARTS))
+    parser.add_argument("--elasticsearch-url", metavar="URL", help="use this one; indices are removed again")
+    parser.add_argument("--redis-url", metavar="URL")
+    parser.add_argument("--episodes", type=int, nargs="+", default=[10_000], help="of vector_index")
+    return parser.parse_args()
+
+
+def _show(markdown: str) -> None:
+    if sys.stdout.isatty():
+        Console().print(Markdown(markdown))
+    else:
+        print(markdown, flush=True)
+
+
+if __name__ == "__main__":
+    main()
