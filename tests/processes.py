@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -43,8 +42,3 @@ def naming(mark: str) -> dict[int, str]:
         if mark.encode() in started_with and alive(int(folder.name)):
             found[int(folder.name)] = arguments.replace(b"\0", b" ").decode(errors="replace")
     return found
-
-
-def group_signal(pid: int, number: signal.Signals) -> None:
-    """Send a signal to the process group that `pid` leads."""
-    os.killpg(pid, number)
