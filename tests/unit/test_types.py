@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -109,6 +109,8 @@ def test_what_is_stored_is_read_back_to_the_millisecond(moment: datetime) -> Non
 
 
 @given(millis)
+@example(datetime(1987, 4, 16, 13, 51, 25, 999000, tzinfo=UTC))
+@example(datetime(2039, 7, 8, 11, 35, 49, 667000, tzinfo=UTC))
 def test_epoch_milliseconds_are_exact(moment: datetime) -> None:
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=epoch_ms(moment)) == moment
 
