@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -51,6 +51,7 @@ def matches(query: dict[str, Any], terms: list[str]) -> bool:
 
 
 @given(doubles, doubles)
+@example(0.0, -0.0)
 def test_sortable_text_orders_as_the_numbers_do(left: float, right: float) -> None:
     assert (sortable(left) < sortable(right)) == (left < right)
     assert (sortable(left) == sortable(right)) == (left == right)
