@@ -112,8 +112,4 @@ class Gather(Generic[T, R]):
 
 def _for_caller(error: BaseException) -> BaseException:
     """A cancelled batch must not look like a cancelled caller."""
-    return (
-        ConnectionAbortedError("the batch was cancelled")
-        if isinstance(error, asyncio.CancelledError)
-        else error
-    )
+    return ConnectionAbortedError("the batch was cancelled") if isinstance(error, asyncio.CancelledError) else error

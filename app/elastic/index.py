@@ -60,9 +60,7 @@ class Engine:
     prefix: str
 
 
-def make_engine(
-    es: AsyncElasticsearch, freshness: Freshness, prefix: str, *, group_commit: bool = True
-) -> Engine:
+def make_engine(es: AsyncElasticsearch, freshness: Freshness, prefix: str, *, group_commit: bool = True) -> Engine:
     """Wire the shared parts: writes and reads by id are gathered across all indices of a process.
 
     group_commit: False sends every write alone.
@@ -162,14 +160,10 @@ class ScopedIndex:
 
     async def update(self, scope: AnyScope, document: Document, changes: JsonObject) -> Revision:
         """Change fields of a document that was read before. Raises VersionConflict if it has changed since."""
-        write = self._write(
-            "update", scope, document.id, changes, document.source["org_id"], document.revision
-        )
+        write = self._write("update", scope, document.id, changes, document.source["org_id"], document.revision)
         return await self._engine.writer.write(write)
 
-    async def update_unguarded(
-        self, scope: AnyScope, document_id: str, org_id: str, changes: JsonObject
-    ) -> None:
+    async def update_unguarded(self, scope: AnyScope, document_id: str, org_id: str, changes: JsonObject) -> None:
         """Change fields whatever the document's state; nothing happens if it is gone."""
         try:
             await self._engine.writer.write(self._write("update", scope, document_id, changes, org_id))
