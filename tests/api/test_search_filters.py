@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Corpus
-from tests.client import Client
+from tests.client import Client, connect
+from tests.conftest import PASSWORD
 
 CONFIDENCE = {
     "half": ["confidence:0.5"],
@@ -81,13 +84,8 @@ async def test_operators(confidence: Client, wanted: dict[str, Any], names: set[
 
 
 @pytest.fixture(scope="module")
-async def confidence(base_url: str) -> Any:
+async def confidence(base_url: str) -> AsyncIterator[Client]:
     """An organisation with every kind of confidence."""
-    import uuid
-
-    from tests.client import connect
-    from tests.conftest import PASSWORD
-
     async with connect(base_url) as client:
         await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
         await stored(client, CONFIDENCE)
