@@ -48,7 +48,7 @@ def _settings() -> Iterator[Settings]:
 @app.command()
 def serve() -> None:
     """Run one server process against the Elasticsearch and Redis of the settings."""
-    from app import server  # noqa: PLC0415 - other commands start faster without it
+    from app import server
 
     with _settings() as settings:
         server.run(settings)
@@ -57,7 +57,7 @@ def serve() -> None:
 @app.command()
 def worker() -> None:
     """Run one worker process: it embeds what is due."""
-    from workers import run  # noqa: PLC0415
+    from workers import run
 
     with _settings() as settings:
         run.run(settings)
@@ -66,7 +66,7 @@ def worker() -> None:
 @app.command()
 def dev() -> None:
     """Run everything on this machine in the foreground: engines, migrations, server and worker."""
-    from app import stack  # noqa: PLC0415
+    from app import stack
 
     with _settings() as settings:
         try:
@@ -93,8 +93,8 @@ def _greet(base_url: str) -> None:
 @app.command()
 def demo() -> None:
     """Play a conversation on a stack of its own: remembered, embedded, and found again. Ends by itself."""
-    from app import stack  # noqa: PLC0415
-    from app.demo import play, terminal  # noqa: PLC0415
+    from app import stack
+    from app.demo import play, terminal
 
     with _settings() as settings, tempfile.TemporaryDirectory(prefix="remembr-demo-") as folder:
         settings = settings.model_copy(
@@ -119,10 +119,10 @@ def templates(
 
 
 async def _templates(settings: Settings, apply: bool) -> None:
-    from app.elastic import indices  # noqa: PLC0415
-    from app.elastic.client import open_elasticsearch  # noqa: PLC0415
-    from app.embedding import describe  # noqa: PLC0415
-    from app.migrate import migrate  # noqa: PLC0415
+    from app.elastic import indices
+    from app.elastic.client import open_elasticsearch
+    from app.embedding import describe
+    from app.migrate import migrate
 
     if not settings.elasticsearch_url:
         raise EngineError("Set REMEMBR_ELASTICSEARCH_URL to the cluster to look at.")

@@ -81,9 +81,7 @@ class Tokens:
                 text, self._secret, algorithms=[_ALGORITHM], options={"require": ["exp", "jti", "sub"]}
             )
         except jwt.ExpiredSignatureError:
-            raise AuthenticationError(
-                "The token has expired; log in or refresh it.", code="TOKEN_EXPIRED"
-            ) from None
+            raise AuthenticationError("The token has expired; log in or refresh it.", code="TOKEN_EXPIRED") from None
         except jwt.InvalidTokenError:
             raise AuthenticationError("The token is not valid; log in again.", code="TOKEN_INVALID") from None
         if claims.get("kind") != kind:

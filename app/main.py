@@ -25,9 +25,7 @@ ROUTES: tuple[Route, ...] = (*auth_routes.all, *session_routes.all, *episode_rou
 
 def create_app(settings: Settings) -> web.Application:
     """The application; it connects and loads its model when it starts."""
-    app = web.Application(
-        middlewares=[request_ids, errors, authentication], client_max_size=settings.body_max_bytes
-    )
+    app = web.Application(middlewares=[request_ids, errors, authentication], client_max_size=settings.body_max_bytes)
     public = {(route.method, BASE_PATH + route.path) for route in ROUTES if route.public}
     for route in ROUTES:
         app.router.add_route(route.method, BASE_PATH + route.path, route.serve)

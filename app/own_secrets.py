@@ -23,7 +23,9 @@ def with_secrets(settings: Settings) -> Settings:
     if settings.jwt_secret is not None:
         return settings
     if settings.environment == "production":
-        raise EngineError("In production set REMEMBR_JWT_SECRET to 32 or more random characters: `openssl rand -hex 32`.")
+        raise EngineError(
+            "In production set REMEMBR_JWT_SECRET to 32 random characters or more: `openssl rand -hex 32`."
+        )
     return settings.model_copy(update={"jwt_secret": SecretStr(_kept(settings.data_dir / _JWT_FILE))})
 
 

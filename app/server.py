@@ -31,7 +31,7 @@ def loop_factory() -> asyncio.AbstractEventLoop:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what is under way. Raises EngineError, or OSError for a port in use."""
+    """Serve until SIGTERM or SIGINT; then finish what is under way. Raises EngineError, OSError for a taken port."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(serve(settings))
 

@@ -55,9 +55,7 @@ class Settings(BaseSettings):
     elasticsearch_api_key: SecretStr | None = Field(None, description="API key for Elasticsearch.")
     elasticsearch_username: str | None = Field(None, description="User for Elasticsearch, with its password.")
     elasticsearch_password: SecretStr | None = Field(None, description="Password of that user.")
-    elasticsearch_ca_certs: Path | None = Field(
-        None, description="CA file that signed Elasticsearch's certificate."
-    )
+    elasticsearch_ca_certs: Path | None = Field(None, description="CA file that signed Elasticsearch's certificate.")
     elasticsearch_timeout_s: float = Field(
         10.0, gt=0, description="Seconds that one request to Elasticsearch may take."
     )
@@ -91,9 +89,7 @@ class Settings(BaseSettings):
         description="First part of every index, alias and template name.",
     )
     index_shards: int = Field(1, ge=1, le=1024, description="Primary shards of a newly made episodes index.")
-    index_replicas: int = Field(
-        0, ge=0, le=5, description="Replicas of each shard; 1 where there are several nodes."
-    )
+    index_replicas: int = Field(0, ge=0, le=5, description="Replicas of each shard; 1 where there are several nodes.")
     vector_index: VectorIndex = Field(
         "bbq_flat", description="`dense_vector` index type of a newly made episodes index."
     )
@@ -105,18 +101,10 @@ class Settings(BaseSettings):
             "`e5-small-v2` (from Maven), `all-minilm-l6-v2` (from PyPI), or any sentence-transformers name or folder."
         ),
     )
-    embedding_batch: int = Field(
-        64, ge=1, le=1024, description="Episodes that the worker embeds in one batch."
-    )
-    embedding_threads: int = Field(
-        0, ge=0, description="Threads of one embedding; 0 lets the machine's cores decide."
-    )
-    embedding_max_attempts: int = Field(
-        8, ge=1, description="Tries before an episode's embedding stays failed."
-    )
-    query_cache_size: int = Field(
-        10_000, ge=0, description="Query embeddings that each server process remembers."
-    )
+    embedding_batch: int = Field(64, ge=1, le=1024, description="Episodes that the worker embeds in one batch.")
+    embedding_threads: int = Field(0, ge=0, description="Threads of one embedding; 0 lets the machine's cores decide.")
+    embedding_max_attempts: int = Field(8, ge=1, description="Tries before an episode's embedding stays failed.")
+    query_cache_size: int = Field(10_000, ge=0, description="Query embeddings that each server process remembers.")
 
     # -- authentication
     jwt_secret: SecretStr | None = Field(
@@ -140,9 +128,7 @@ class Settings(BaseSettings):
     restore_days: int = Field(30, ge=1, description="Days in which a soft-deleted episode can be restored.")
 
     # -- search
-    recency_half_life_days: float = Field(
-        30.0, gt=0, description="Age at which the recency part of a score is 0.5."
-    )
+    recency_half_life_days: float = Field(30.0, gt=0, description="Age at which the recency part of a score is 0.5.")
     exact_search_limit: int = Field(
         10_000, ge=0, description="Episodes in scope up to which every one is scored exactly."
     )

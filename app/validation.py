@@ -32,14 +32,11 @@ def validation_failed(error: ValidationError, where: str) -> ValidationFailed:
         {"type": item["type"], "loc": [where, *_printable(item["loc"])], "msg": item["msg"]}
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    fields = ", ".join(
-        ".".join(str(part) for part in item["loc"][1:]) or where for item in errors[:_NAMED_MAX]
-    )
+    fields = ", ".join(".".join(str(part) for part in item["loc"][1:]) or where for item in errors[:_NAMED_MAX])
     return ValidationFailed(f"The request is not valid: {fields}.", errors=errors)
 
 
 def _printable(loc: tuple[int | str, ...]) -> list[int | str]:
     return [
-        part if isinstance(part, int) else part.encode("utf-8", "replace").decode()[:_PART_MAX_CHARS]
-        for part in loc
+        part if isinstance(part, int) else part.encode("utf-8", "replace").decode()[:_PART_MAX_CHARS] for part in loc
     ]

@@ -1,6 +1,6 @@
 """Write docs/configuration.md out of the settings' own descriptions.
 
-    python scripts/document_settings.py > docs/configuration.md
+python scripts/document_settings.py > docs/configuration.md
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def embed(settings: Settings, worker_container: WorkerContainer) -> Embed:
     """Runs the real arq worker until nothing is due. Raises when a job fails."""
 
     async def run() -> None:
-        await worker_container.core.outbox._queue.enqueue_job("embed_pending")  # noqa: SLF001
+        await worker_container.core.outbox._queue.enqueue_job("embed_pending")
         worker = make_worker(settings, worker_container, burst=True)
         try:
             await worker.async_run()

@@ -72,9 +72,7 @@ class AuthService:
             created_at=utc_now(),
         )
         if not await self._accounts.create(account, registration.org_name):
-            raise ConflictError(
-                "This e-mail is registered already; log in instead.", code="EMAIL_ALREADY_REGISTERED"
-            )
+            raise ConflictError("This e-mail is registered already; log in instead.", code="EMAIL_ALREADY_REGISTERED")
         return await self._token_pair(account)
 
     async def login(self, login: Login) -> TokenPair:
@@ -170,9 +168,7 @@ class AuthService:
         key_id = api_key_id(text)
         stored = await self._check(key_id) if key_id else None
         if stored is None or stored.revoked or not same(stored.digest, key_digest(text)):
-            raise AuthenticationError(
-                "The API key is not valid; it may have been revoked.", code="TOKEN_INVALID"
-            )
+            raise AuthenticationError("The API key is not valid; it may have been revoked.", code="TOKEN_INVALID")
         key = stored.key
         if key.expires_at is not None and key.expires_at <= utc_now():
             raise AuthenticationError("The API key has expired; create a new one.", code="TOKEN_EXPIRED")

@@ -82,9 +82,7 @@ class Client:
 
     async def create(self, path: str, answer: type[Answer], body: Mapping[str, Any]) -> Answer:
         """Post with an Idempotency-Key, so that a repeat after a broken connection stores nothing twice."""
-        return await self._call(
-            "POST", path, answer, body=body, headers={"Idempotency-Key": str(uuid.uuid4())}
-        )
+        return await self._call("POST", path, answer, body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
 
     async def _call(
         self,
@@ -143,9 +141,7 @@ async def _payload(response: aiohttp.ClientResponse, what: str) -> Any:
         reason = f"{problem['code']}: {problem['message']} (request {problem['request_id']})"
     except (orjson.JSONDecodeError, KeyError, TypeError) as failure:
         if response.ok:
-            raise DemoError(
-                f"{what}: what answers at {response.url.origin()} is not this service."
-            ) from failure
+            raise DemoError(f"{what}: what answers at {response.url.origin()} is not this service.") from failure
         reason = f"and no JSON: {' '.join(raw.decode(errors='replace').split())[:120]}"
     if response.status in (429, 503):
         pause_s = _seconds(response.headers.get("Retry-After"))

@@ -35,8 +35,7 @@ KICK_OFF = Session(
         ),
         Turn(
             ADAEZE,
-            "Before anyone plans a picnic: walnuts make my throat swell "
-            "shut, so keep them out of the basket.",
+            "Before anyone plans a picnic: walnuts make my throat swell shut, so keep them out of the basket.",
             ("kind:health", "person:adaeze", "confidence:1.0"),
         ),
         Turn(
@@ -52,14 +51,12 @@ KICK_OFF = Session(
         ),
         Turn(
             MIRA,
-            "With forty teenagers watching, one of whom always has a "
-            "sparkler? No hydrogen. Helium, and that is final.",
+            "With forty teenagers watching, one of whom always has a sparkler? No hydrogen. Helium, and that is final.",
             ("kind:decision", "topic:gas", "confidence:0.95"),
         ),
         Turn(
             PIP,
-            "Helium it is. A 1200 gram latex balloon under 1.1 kilograms "
-            "of payload wants about 4.6 cubic metres.",
+            "Helium it is. A 1200 gram latex balloon under 1.1 kilograms of payload wants about 4.6 cubic metres.",
             ("kind:fact", "topic:gas", "confidence:0.8"),
         ),
         Turn(
@@ -113,8 +110,7 @@ SHOPPING = Session(
         ),
         Turn(
             ADAEZE,
-            "The application is with the aviation office under AV-7731-26. "
-            "They promise an answer within a fortnight.",
+            "The application is with the aviation office under AV-7731-26. They promise an answer within a fortnight.",
             ("kind:fact", "topic:permit", "confidence:0.8"),
         ),
         Turn(
@@ -180,8 +176,7 @@ BENCH = Session(
         Turn(MIRA, "The captain rises at six. Just saying.", ("kind:joke", "topic:gerald")),
         Turn(
             PIP,
-            "Open danger: a strong jet stream could carry us past the "
-            "coast, and then the sea keeps the camera.",
+            "Open danger: a strong jet stream could carry us past the coast, and then the sea keeps the camera.",
             ("kind:risk", "topic:landing", "confidence:0.7"),
         ),
         Turn(
@@ -232,9 +227,7 @@ PERMIT = Session(
             "AV-7802-26. The 14th is too tight now; the 21st fits.",
             ("kind:fact", "topic:permit", "confidence:0.8"),
         ),
-        Turn(
-            MIRA, "The 21st then. I'll tell the parents.", ("kind:decision", "topic:date", "confidence:0.9")
-        ),
+        Turn(MIRA, "The 21st then. I'll tell the parents.", ("kind:decision", "topic:date", "confidence:0.9")),
         Turn(
             ADAEZE,
             "The insurer wanted the pilot's occupation. I wrote 'duck'.",
@@ -301,8 +294,7 @@ REHEARSAL = Session(
         ),
         Turn(
             MIRA,
-            "We drop the live video. The link ate a third of the battery, "
-            "and the parents can wait until supper.",
+            "We drop the live video. The link ate a third of the battery, and the parents can wait until supper.",
             ("kind:decision", "topic:camera", "confidence:0.85"),
         ),
     ),
@@ -317,9 +309,7 @@ FLIGHT = Session(
             "Released at 07:52. The ram watched the whole time and lost.",
             ("kind:event", "topic:mission"),
         ),
-        Turn(
-            TRACKER, "alt 12040 m, climb 5.1 m/s, outside -51 C, 8 satellites", ("kind:log", "topic:tracker")
-        ),
+        Turn(TRACKER, "alt 12040 m, climb 5.1 m/s, outside -51 C, 8 satellites", ("kind:log", "topic:tracker")),
         Turn(
             TRACKER,
             "alt 31240 m, highest point, balloon burst, descent 38 m/s, parachute opening",
@@ -337,8 +327,7 @@ FLIGHT = Session(
         ),
         Turn(
             ADAEZE,
-            "Signal again, two kilometres short of Tarrow Mill. The mill "
-            "has a pond. You know what is coming.",
+            "Signal again, two kilometres short of Tarrow Mill. The mill has a pond. You know what is coming.",
             ("kind:event", "topic:landing"),
         ),
         Turn(

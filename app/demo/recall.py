@@ -41,8 +41,7 @@ class Recall:
         found = await self._search_secret("keyword")
         self._check(
             stored.episode_id in [hit.episode_id for hit in found.results],
-            f"Its embedding is {stored.embedding_status}; "
-            "the very next search already finds it by its words.",
+            f"Its embedding is {stored.embedding_status}; the very next search already finds it by its words.",
             "The search that followed did not find it, though the store had answered.",
         )
         return stored.episode_id
@@ -58,9 +57,7 @@ class Recall:
         found: dict[Mode, answers.Found] = {}
         for mode in MODES:
             found[mode] = await self._search(question.body(mode, self.stage.now, limit=SEARCH_LIMIT))
-        by_mode: Mapping[str, int | None] = {
-            mode: _rank(found[mode].results, question.answer) for mode in MODES
-        }
+        by_mode: Mapping[str, int | None] = {mode: _rank(found[mode].results, question.answer) for mode in MODES}
         self.ranks.append(by_mode[question.mode])
         shown = found[question.mode]
         show.results(

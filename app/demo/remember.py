@@ -115,8 +115,7 @@ async def _report_failed(stage: Stage, latest: Mapping[str, answers.EmbeddingSta
     reason = await _reason(stage.client, [sid for sid, status in latest.items() if status.failed])
     show.note(
         stage.console,
-        f"{failed} could not be embedded: {reason} "
-        "They are tried again later, and are found by their words meanwhile.",
+        f"{failed} could not be embedded: {reason} They are tried again later, and are found by their words meanwhile.",
         style="yellow",
     )
 

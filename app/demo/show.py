@@ -147,9 +147,7 @@ def results(
             Text(mark if right else "", style="bold green"),
             str(rank),
             f"{hit.score:.3f}",
-            ProgressBar(
-                total=1.0, completed=hit.score, width=BAR_WIDTH, complete_style="cyan", finished_style="cyan"
-            ),
+            ProgressBar(total=1.0, completed=hit.score, width=BAR_WIDTH, complete_style="cyan", finished_style="cyan"),
             Text(_plain(console, who), style=COLOURS.get(who, "")),
             _ago(hit.created_at, now),
             text,

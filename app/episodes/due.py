@@ -61,9 +61,7 @@ class DueStore:
         )
         by_id = {
             document.id: [
-                Said(
-                    epoch_ms(from_iso(hit.source["created_at"])), hit.source["ordinal"], hit.source["content"]
-                )
+                Said(epoch_ms(from_iso(hit.source["created_at"])), hit.source["ordinal"], hit.source["content"])
                 for hit in reversed(page.hits)
             ]
             for document, page in zip(asked, found, strict=True)

@@ -63,13 +63,10 @@ class EmbeddingService:
             return Embedded(0, 0, 0)
         before = await self._due.said_before(documents, CONTEXT_TURNS)
         contexts = [
-            context_of(said, document.source["token_count"])
-            for document, said in zip(documents, before, strict=True)
+            context_of(said, document.source["token_count"]) for document, said in zip(documents, before, strict=True)
         ]
         own_texts: list[str] = [document.source["content"] for document in documents]
-        with_context = [
-            (index, f"{context}\n{own_texts[index]}") for index, context in enumerate(contexts) if context
-        ]
+        with_context = [(index, f"{context}\n{own_texts[index]}") for index, context in enumerate(contexts) if context]
         vectors = await self._embedder.encode([*own_texts, *(text for _, text in with_context)])
         own = vectors[: len(documents)]
         full = dict(zip((index for index, _ in with_context), vectors[len(documents) :], strict=True))

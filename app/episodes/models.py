@@ -45,9 +45,7 @@ class NewEpisode(Input):
     session_id: Id | None = None
     tags: list[Tag] = Field(default_factory=list, max_length=TAGS_MAX)
     metadata: Metadata = Field(default_factory=dict)
-    created_at: UtcDateTime | None = Field(
-        None, description="When it was said, for imported history; default now."
-    )
+    created_at: UtcDateTime | None = Field(None, description="When it was said, for imported history; default now.")
 
     @field_validator("role", "content")
     @classmethod

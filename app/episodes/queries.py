@@ -53,9 +53,7 @@ def request_filters(request: SearchRequest) -> list[Query]:
 
 def between(from_time: datetime | None, to_time: datetime | None) -> list[Query]:
     """A filter on created_at, both ends inclusive; nothing where neither is given."""
-    bounds = {
-        key: iso(moment) for key, moment in (("gte", from_time), ("lte", to_time)) if moment is not None
-    }
+    bounds = {key: iso(moment) for key, moment in (("gte", from_time), ("lte", to_time)) if moment is not None}
     return [{"range": {"created_at": bounds}}] if bounds else []
 
 
@@ -250,9 +248,7 @@ def by_priority(
     after: Sequence[object] | None,
 ) -> ScopedQuery:
     """A session's episodes, the one that stays longest in the window first."""
-    order: Query = {
-        "_script": {"type": "number", "order": "desc", "script": {"source": script, "params": params}}
-    }
+    order: Query = {"_script": {"type": "number", "order": "desc", "script": {"source": script, "params": params}}}
     return ScopedQuery(
         scope,
         filters=[{"term": {"session_id": session_id}}],
@@ -283,9 +279,7 @@ def due_for_embedding(scope: SystemScope, now: datetime, model_id: str, size: in
     )
 
 
-def before(
-    scope: AnyScope, org_id: str, session_id: str, moment_ms: int, ordinal: int, size: int
-) -> ScopedQuery:
+def before(scope: AnyScope, org_id: str, session_id: str, moment_ms: int, ordinal: int, size: int) -> ScopedQuery:
     """The episodes said last before a moment in a session, newest first, whichever agent wrote them."""
     return ScopedQuery(
         scope,

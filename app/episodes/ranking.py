@@ -27,8 +27,7 @@ CONTEXT_BOOST = 0.5
 
 _KEYWORD = "double k = _score / (_score + params.half);"
 _RECENCY = (
-    "double r = Math.exp(-params.decay *"
-    " Math.max(0, params.now - doc['created_at'].value.toInstant().toEpochMilli()));"
+    "double r = Math.exp(-params.decay * Math.max(0, params.now - doc['created_at'].value.toInstant().toEpochMilli()));"
 )
 _SEMANTIC = (
     "double s = (0.5 * (cosineSimilarity(params.vector, 'content_vector')"

@@ -68,9 +68,7 @@ class EpisodeService:
         draft = (await self._drafts([new]))[0]
         await self._store.create(scope, draft)
         self._outbox.nudge(EMBED)
-        return StoredEpisode(
-            request_id, draft.id, new.session_id, draft.created_at, draft.token_count, "pending"
-        )
+        return StoredEpisode(request_id, draft.id, new.session_id, draft.created_at, draft.token_count, "pending")
 
     async def store_batch(self, scope: Scope, given: Sequence[JsonObject], request_id: str) -> StoredBatch:
         """Store up to 500, each on its own: what is wrong with one is answered for it and stops no other.
@@ -89,9 +87,7 @@ class EpisodeService:
                 items[index] = _refused(index, error)
             else:
                 valid[index] = new
-        known = await self._sessions.existing(
-            scope, {new.session_id for new in valid.values() if new.session_id}
-        )
+        known = await self._sessions.existing(scope, {new.session_id for new in valid.values() if new.session_id})
         for index, new in list(valid.items()):
             if new.session_id is not None and new.session_id not in known:
                 items[index] = _refused(index, _no_session())
@@ -126,9 +122,7 @@ class EpisodeService:
             return ranked(found, Mix(0.0, 1.0, 0.0), curves)
         semantic = request.search_mode == "semantic"
         mix = Mix(1.0, 0.0, 0.0) if semantic else mix_of(request.weights)
-        vector, size = await asyncio.gather(
-            self._embedder.embed(request.words), self._scope_size(scope, request)
-        )
+        vector, size = await asyncio.gather(self._embedder.embed(request.words), self._scope_size(scope, request))
         meaning = Meaning(vector.tolist(), self._embedder.info.model_id)
         if size <= self._settings.exact_search_limit:
             query = queries.exact(scope, request, meaning, mix, curves)
@@ -162,9 +156,7 @@ class EpisodeService:
     ) -> ScopedQuery:
         window = self._settings.search_window
         in_force = self._store.visible(queries.in_scope(scope, request))
-        return queries.windowed(
-            scope, request, meaning, mix, curves, window=window, size=size, visible=in_force
-        )
+        return queries.windowed(scope, request, meaning, mix, curves, window=window, size=size, visible=in_force)
 
     async def status(self, scope: Scope, episode_id: str) -> EpisodeStatus:
         """How far its embedding is. Raises NotFound."""

@@ -65,9 +65,7 @@ class EpisodeStore:
 
     async def create_all(self, scope: Scope, drafts: Sequence[Draft]) -> list[Revision | BaseException]:
         """Store many, in order; one result or exception each."""
-        return await self._index.create_all(
-            scope, [(draft.id, self._source(scope, draft)) for draft in drafts]
-        )
+        return await self._index.create_all(scope, [(draft.id, self._source(scope, draft)) for draft in drafts])
 
     def _source(self, scope: Scope, draft: Draft) -> JsonObject:
         new = draft.new
@@ -124,9 +122,7 @@ class EpisodeStore:
         times: Sequence[Query],
     ) -> Page:
         """Episodes of a session from one end, in that order."""
-        query = queries.history(
-            scope, session_id, limit=limit, offset=offset, newest_first=newest_first, times=times
-        )
+        query = queries.history(scope, session_id, limit=limit, offset=offset, newest_first=newest_first, times=times)
         found = await self._index.search(query)
         return Page([episode_of(hit.id, hit.source) for hit in found.hits], found.total)
 

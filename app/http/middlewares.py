@@ -80,9 +80,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return failure(error, request_id)
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        response = failure(
-            MethodNotAllowed(f"{request.method} is not possible here; use {allowed}."), request_id
-        )
+        response = failure(MethodNotAllowed(f"{request.method} is not possible here; use {allowed}."), request_id)
         response.headers["Allow"] = allowed
         return response
     except web.HTTPNotFound:
@@ -93,9 +91,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception:
         log.exception("request failed", extra={"route": route_of(request), "method": request.method})
-        return failure(
-            RemembrError("Something went wrong on our side. The log has this request's id."), request_id
-        )
+        return failure(RemembrError("Something went wrong on our side. The log has this request's id."), request_id)
 
 
 @web.middleware
@@ -114,9 +110,7 @@ def _credential(request: web.Request) -> str:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
-        raise AuthenticationError(
-            "The Authorization header must read: Bearer <token or key>.", code="TOKEN_INVALID"
-        )
+        raise AuthenticationError("The Authorization header must read: Bearer <token or key>.", code="TOKEN_INVALID")
     key = request.headers.get("X-API-Key", "").strip()
     if not key:
         raise AuthenticationError(

@@ -44,9 +44,7 @@ class SessionService:
     async def create(self, scope: Scope, new: NewSession, request_id: str) -> CreatedSession:
         """A new session."""
         session = await self._store.create(scope, new_id(), new.metadata)
-        return CreatedSession(
-            session.session_id, session.org_id, session.created_at, session.metadata, request_id
-        )
+        return CreatedSession(session.session_id, session.org_id, session.created_at, session.metadata, request_id)
 
     async def page(self, scope: Scope, page: Page, request_id: str) -> Sessions:
         """A page of the caller's sessions, newest first."""
@@ -159,6 +157,4 @@ def _message(hit: Hit) -> window.Message:
 
 def _shown(message: window.Message, now: datetime) -> WindowMessage:
     score = round(window.priority(message.role, message.created_at, now), _PRIORITY_DIGITS)
-    return WindowMessage(
-        message.role, message.content, message.tokens, score, message.created_at, message.episode_id
-    )
+    return WindowMessage(message.role, message.content, message.tokens, score, message.created_at, message.episode_id)

@@ -30,9 +30,7 @@ class SessionStore:
             "created_at": iso(created_at),
             "metadata": metadata,
         }
-        await self._index.create(
-            scope, session_id, {key: value for key, value in source.items() if value is not None}
-        )
+        await self._index.create(scope, session_id, {key: value for key, value in source.items() if value is not None})
         return Session(session_id, scope.org_id, created_at, metadata)
 
     async def get(self, scope: Scope, session_id: str) -> Session | None:
