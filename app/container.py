@@ -14,7 +14,7 @@ from app import tokens
 from app.auth.service import AuthService
 from app.auth.store import AccountStore, ApiKeyStore, RefreshTokenStore
 from app.crypto import Passwords, Tokens
-from app.elastic.client import open_elasticsearch
+from app.elastic.client import MissingDocument, open_elasticsearch, translate_errors
 from app.elastic.freshness import Freshness
 from app.elastic.index import Engine, make_engine
 from app.embedding import open_document_embedder, open_query_embedder
@@ -22,7 +22,7 @@ from app.episodes.due import DueStore
 from app.episodes.embed import EmbeddingService
 from app.episodes.service import EpisodeService
 from app.episodes.store import EpisodeStore
-from app.errors import EngineError
+from app.errors import EngineError, Unavailable
 from app.outbox import Outbox
 from app.redis import RedisGate, open_redis
 from app.sessions.service import SessionService
@@ -44,12 +44,18 @@ class Core:
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer within two seconds."""
-        elasticsearch, redis = await asyncio.gather(_answers(self.es), self.redis.ping())
+        elasticsearch, redis = await asyncio.gather(self._has_its_data(), self.redis.ping())
         return {"elasticsearch": elasticsearch, "redis": redis}
 
-
-async def _answers(es: AsyncElasticsearch) -> bool:
-    return bool(await es.options(request_timeout=_CHECK_TIMEOUT_S).ping())
+    async def _has_its_data(self) -> bool:
+        """A node answers some time before the shards that it holds do."""
+        patient = self.es.options(request_timeout=_CHECK_TIMEOUT_S)
+        try:
+            with translate_errors("checking"):
+                health = await patient.cluster.health(index=f"{self.settings.index_prefix}-*")
+        except (Unavailable, MissingDocument):
+            return False
+        return str(health.body["status"]) in ("green", "yellow")
 
 
 @asynccontextmanager

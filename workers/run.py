@@ -98,6 +98,9 @@ async def _sweep_without_redis(container: WorkerContainer) -> None:
                 pass
         except Unavailable as error:
             log.warning("embedding waits for Elasticsearch", extra={"error": error.message})
+        except Exception:
+            # As arq does with a job: what is due stays due, and the next round tries again.
+            log.exception("a sweep failed")
 
 
 def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:

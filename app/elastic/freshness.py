@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from elasticsearch import AsyncElasticsearch
 
 from app.elastic.client import translate_errors
+from app.errors import Unavailable
 from app.redis import RedisClient, RedisGate
 
 _TOKEN_LIFE_S = 24 * 3600
@@ -118,4 +119,7 @@ class Freshness:
 
     async def _refresh_index(self, index: str) -> None:
         with translate_errors("refreshing"):
-            await self._es.indices.refresh(index=index)
+            answer = await self._es.indices.refresh(index=index)
+        if answer.body["_shards"]["failed"]:
+            # A search of the shards that did refresh would miss what was answered as stored.
+            raise Unavailable("Elasticsearch could not refresh all of its data. Send the same request again.")

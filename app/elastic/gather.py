@@ -83,6 +83,8 @@ class Gather(Generic[T, R]):
             return
         try:
             results = await self._run([item for item, _, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(batch)} items have {len(results)} results")
         except BaseException as error:
             for _, _, future in batch:
                 if not future.done():

@@ -113,7 +113,8 @@ class ScopedIndex:
         """Run it. fresh=False is for callers that have just called `freshen` themselves."""
         if fresh:
             await self.freshen(query.scope)
-        params: JsonObject = {"seq_no_primary_term": True}
+        # Half of the shards would look like a whole answer.
+        params: JsonObject = {"seq_no_primary_term": True, "allow_partial_search_results": False}
         if query.named_scores:
             params["include_named_queries_score"] = True
         body = query.body(self._definition.ownership, self._definition.soft_deletes)

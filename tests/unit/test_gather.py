@@ -183,3 +183,12 @@ def test_batches_keep_their_bounds_and_the_order(sizes: list[int], max_items: in
         assert len(batch) <= max_items
         # One that is larger than the bound goes alone; it would never be sent otherwise.
         assert len(batch) == 1 or sum(sizes[item] for item in batch) <= max_bytes
+
+
+async def test_results_that_miscount_are_an_error_for_all() -> None:
+    async def run(items: Sequence[int]) -> list[int | Exception]:
+        return [0] * (len(items) + 1)
+
+    gather: Gather[int, int] = Gather(run, max_items=10)
+    with pytest.raises(RuntimeError, match="1 items have 2 results"):
+        await asyncio.wait_for(gather.submit(1), 5)
