@@ -139,8 +139,10 @@ def _lines(index: str, documents: list[dict[str, Any]]) -> bytes:
 
 def _measure(clients: Load, ways: list[_Way], count: int, each: int, rounds: int) -> dict[str, list[Measured]]:
     measured: dict[str, list[Measured]] = {way.name: [] for way in ways}
+    dice = Random(17)
     for number in range(rounds + 1):
-        for way in ways:
+        # In another order each round: merges that one way leaves to Elasticsearch slow down the next.
+        for way in dice.sample(ways, len(ways)):
             one = clients.run(way.url, [way.requests(each) for _ in range(count)], way.headers)
             # The first round warms up both virtual machines.
             if number:
