@@ -1,13 +1,13 @@
 # Each target works from a fresh clone, with nothing prepared.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench clean
+.PHONY: help run demo test test-faults lint bench clean
 
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
 SOURCES := setup.cfg pyproject.toml scripts/setup.sh
 
 help: ## show what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 14
 
 run: $(READY) ## everything in the foreground: Elasticsearch, Redis, server, worker
 	@exec .venv/bin/remembr-server dev
@@ -16,7 +16,10 @@ demo: $(READY) ## a conversation remembered and found again, on a stack of its o
 	@exec .venv/bin/remembr-server demo
 
 test: $(READY_DEV) ## the tests, against real engines
-	@exec .venv/bin/python -m pytest
+	@exec .venv/bin/python -m pytest -m "not slow"
+
+test-faults: $(READY_DEV) ## the slow ones: engines and whole stacks killed, frozen and started again
+	@exec .venv/bin/python -m pytest -m slow
 
 lint: $(READY_DEV) ## ruff, mypy, import rules
 	.venv/bin/ruff check .
