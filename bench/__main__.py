@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=" ".join(PARTS))
     parser.add_argument("--elasticsearch-url", metavar="URL", help="use this one; indices are removed again")
     parser.add_argument("--redis-url", metavar="URL")
-    parser.add_argument("--episodes", type=int, nargs="+", default=[10_000], help="of vector_index")
+    parser.add_argument("--episodes", type=int, nargs="+", default=[5_000], help="of vector_index")
     return parser.parse_args()
 
 

@@ -52,7 +52,7 @@ class Result:
     aim: float
 
 
-def run(settings: Settings, *, rounds: int = 3, searches: int = 60) -> list[Result]:
+def run(settings: Settings, *, rounds: int = 3, searches: int = 40) -> list[Result]:
     """searches: of each way and round."""
     corpus = make_corpus(settings)
     results = []

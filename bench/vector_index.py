@@ -46,7 +46,7 @@ class Result:
     exact_p50_ms: float
 
 
-def run(settings: Settings, *, sizes: tuple[int, ...] = (10_000,), searches: int = 40, rounds: int = 3) -> list[Result]:
+def run(settings: Settings, *, sizes: tuple[int, ...] = (5_000,), searches: int = 40, rounds: int = 3) -> list[Result]:
     """searches: different queries, each sent once a round in either way."""
     corpus = make_corpus(settings)
     results = []
