@@ -1,7 +1,7 @@
 """Group commit: concurrent writes share one `_bulk`, each caller gets its own item's result.
 
-A single index request costs Elasticsearch an fsync of its own; one `_bulk` costs one for all of
-its items (docs/decisions/0002-group-commit.md).
+A request costs processor time here and in Elasticsearch, and an fsync; one `_bulk` costs that once
+for all of its items (docs/decisions/0002-group-commit.md).
 """
 
 from __future__ import annotations
