@@ -23,6 +23,7 @@ from app.episodes.embed import EmbeddingService
 from app.episodes.service import EpisodeService
 from app.episodes.store import EpisodeStore
 from app.errors import EngineError, Unavailable
+from app.idempotency.store import OnceStore
 from app.outbox import Outbox
 from app.redis import RedisGate, open_redis
 from app.sessions.service import SessionService
@@ -40,6 +41,7 @@ class Core:
     es: AsyncElasticsearch
     redis: RedisGate
     engine: Engine
+    once: OnceStore
     outbox: Outbox
 
     async def check(self) -> dict[str, bool]:
@@ -73,7 +75,8 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         stack.push_async_callback(engine.writer.drain)
         outbox = Outbox(redis, settings.index_prefix)
         stack.push_async_callback(outbox.close)
-        yield Core(settings, es, redis, engine, outbox)
+        once = OnceStore(engine, strict=settings.idempotency_strict)
+        yield Core(settings, es, redis, engine, once, outbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,8 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         await asyncio.to_thread(tokens.prepare, settings.cache_dir)
         core = await stack.enter_async_context(open_core(settings))
         embedder = await stack.enter_async_context(open_query_embedder(settings))
-        session_store, episode_store = SessionStore(core.engine), EpisodeStore(core.engine)
+        session_store = SessionStore(core.engine, core.once)
+        episode_store = EpisodeStore(core.engine, core.once)
         auth = AuthService(
             AccountStore(core.engine),
             ApiKeyStore(core.engine),

@@ -126,6 +126,13 @@ class Settings(BaseSettings):
     body_max_bytes: int = Field(1_048_576, ge=1024, description="Largest request body.")
     window_tokens: int = Field(4_000, ge=1, description="Token budget of a session's short-term window.")
     restore_days: int = Field(30, ge=1, description="Days in which a soft-deleted episode can be restored.")
+    idempotency_strict: bool = Field(
+        False,
+        description=(
+            "Refuse an idempotency key that comes with another body (409). By default that is a new write:"
+            " published adapters use one key for different messages."
+        ),
+    )
 
     # -- search
     recency_half_life_days: float = Field(30.0, gt=0, description="Age at which the recency part of a score is 0.5.")

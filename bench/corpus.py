@@ -24,8 +24,9 @@ from app.episodes.due import DueStore
 from app.episodes.embed import packed
 from app.episodes.models import NewEpisode
 from app.episodes.store import Draft, EpisodeStore
+from app.idempotency.models import Answered, Creation
 from app.settings import Settings
-from app.types import iso, new_id, utc_now
+from app.types import iso, utc_now
 from bench.embedding import queries, turns
 
 CENTRES = 600
@@ -54,7 +55,7 @@ class Corpus:
         own = " ".join(self._word(dice) for _ in range(_OWN_WORDS))
         said = utc_now() - timedelta(days=dice.random() * _OVER_DAYS)
         new = NewEpisode(role=dice.choice(["user", "assistant"]), content=f"{self.texts[centre]} {own}")
-        return Draft(new_id(), new, said, len(new.content) // 4), centre
+        return Draft(0, new, said, len(new.content) // 4), centre
 
     def near(self, centre: int, noise: np.random.Generator) -> Vectors:
         """A vector near a centre, shape (dims,), of length 1."""
@@ -81,15 +82,17 @@ def make_corpus(settings: Settings) -> Corpus:
 
 async def fill(core: Core, scope: Scope, corpus: Corpus, count: int, seed: int = 1) -> None:
     """Add `count` embedded episodes to an organisation."""
-    episodes, due = EpisodeStore(core.engine), DueStore(core.engine)
+    episodes, due = EpisodeStore(core.engine, core.once), DueStore(core.engine)
     dice, noise = random.Random(seed), np.random.default_rng(seed)
     info = corpus.encoder.info
     for start in range(0, count, _CHUNK):
         drafts = [corpus.draft(dice) for _ in range(min(_CHUNK, count - start))]
-        for result in await episodes.create_all(scope, [draft for draft, _ in drafts]):
+        centres = {}
+        stored = await episodes.create_all(Creation(scope, ()), [draft for draft, _ in drafts], Answered())
+        for result, (_, centre) in zip(stored, drafts, strict=True):
             if isinstance(result, BaseException):
                 raise result
-        centres = {draft.id: centre for draft, centre in drafts}
+            centres[result.id] = centre
         documents = await due.due(info.model_id, _CHUNK)
         assert {document.id for document in documents} == set(centres)
         outcomes = [

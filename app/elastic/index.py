@@ -151,6 +151,10 @@ class ScopedIndex:
         """Store a new document durably. Raises VersionConflict when the id is taken."""
         return await self._engine.writer.write(self._write("create", scope, document_id, source))
 
+    def creation(self, scope: AnyScope, document_id: str, source: JsonObject) -> Write:
+        """The write that `create` does, to be sent in one bulk with writes to other indices."""
+        return self._write("create", scope, document_id, source)
+
     async def create_all(
         self, scope: AnyScope, documents: Sequence[tuple[str, JsonObject]]
     ) -> list[Revision | BaseException]:

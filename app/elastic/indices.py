@@ -61,8 +61,9 @@ SESSIONS = IndexDefinition("sessions", Ownership.USER, soft_deletes=True)
 ACCOUNTS = IndexDefinition("accounts", Ownership.ORGANISATION)
 API_KEYS = IndexDefinition("api_keys", Ownership.ORGANISATION)
 REFRESH_TOKENS = IndexDefinition("refresh_tokens", Ownership.ORGANISATION)
+IDEMPOTENCY = IndexDefinition("idempotency", Ownership.USER)
 
-INDICES = (EPISODES, SESSIONS, ACCOUNTS, API_KEYS, REFRESH_TOKENS)
+INDICES = (EPISODES, SESSIONS, ACCOUNTS, API_KEYS, REFRESH_TOKENS, IDEMPOTENCY)
 COMPONENTS = ("component-settings", "component-ownership")
 
 Kind = Literal["component", "index"]

@@ -20,13 +20,15 @@ routes = Routes()
 @routes.add("POST", "/memory", body=NewEpisode, answer=StoredEpisode, status=201)
 async def store(call: Call[NewEpisode, Nothing]) -> StoredEpisode:
     """Store an episode."""
-    return await call.container.episodes.store(call.scope, call.body, call.request_id)
+    creation = call.creation(call.body.session_id)
+    return await call.container.episodes.store(creation, call.body, call.answered, call.request_id)
 
 
 @routes.add("POST", "/memory/batch", body=NewEpisodes, answer=StoredBatch, status=201)
 async def store_batch(call: Call[NewEpisodes, Nothing]) -> StoredBatch:
     """Store up to 500 episodes; each has its own outcome in the answer."""
-    return await call.container.episodes.store_batch(call.scope, call.body.episodes, call.request_id)
+    episodes = call.container.episodes
+    return await episodes.store_batch(call.creation(), call.body.episodes, call.answered, call.request_id)
 
 
 @routes.add("POST", "/memory/search", body=SearchRequest, answer=SearchResults)

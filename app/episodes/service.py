@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.episodes import queries
 from app.episodes.models import (
     BatchItem,
     DeletedEpisode,
+    Episode,
     EpisodeStatus,
     Mix,
     NewEpisode,
@@ -30,12 +31,13 @@ from app.episodes.ranking import Curves, scoring_moment
 from app.episodes.results import Ranked, page_of, ranked
 from app.episodes.store import Draft, EpisodeStore
 from app.errors import NotFound, RemembrError, Unavailable, ValidationFailed
+from app.idempotency.models import Answered, Creation
 from app.outbox import EMBED, Outbox
 from app.sessions.store import SessionStore
 from app.settings import Settings
 from app.timespan import check_times
 from app.tokens import count_tokens_async
-from app.types import JsonObject, new_id, utc_now
+from app.types import JsonObject, utc_now
 from app.validation import validation_failed
 
 _TIES_MARGIN = 20
@@ -58,19 +60,22 @@ class EpisodeService:
         self._outbox = outbox
         self._settings = settings
 
-    async def store(self, scope: Scope, new: NewEpisode, request_id: str) -> StoredEpisode:
+    async def store(self, creation: Creation, new: NewEpisode, answered: Answered, request_id: str) -> StoredEpisode:
         """Store one episode; durable and visible to every later read when this returns.
 
         Raises ValidationFailed when the content is too long and NotFound when the session isn't there.
         """
         self._check_length(new.content, ("content",))
-        await self._require_sessions(scope, [new.session_id])
-        draft = (await self._drafts([new]))[0]
-        await self._store.create(scope, draft)
+        await self._require_sessions(creation.scope, [new.session_id])
+        result = (await self._store.create_all(creation, await self._drafts({0: new}), answered))[0]
+        if isinstance(result, BaseException):
+            raise result
         self._outbox.nudge(EMBED)
-        return StoredEpisode(request_id, draft.id, new.session_id, draft.created_at, draft.token_count, "pending")
+        return StoredEpisode(request_id, result.id, result.session_id, result.created_at, result.token_count, "pending")
 
-    async def store_batch(self, scope: Scope, given: Sequence[JsonObject], request_id: str) -> StoredBatch:
+    async def store_batch(
+        self, creation: Creation, given: Sequence[JsonObject], answered: Answered, request_id: str
+    ) -> StoredBatch:
         """Store up to 500, each on its own: what is wrong with one is answered for it and stops no other.
 
         Raises Unavailable when none could be stored because Elasticsearch is away.
@@ -87,23 +92,25 @@ class EpisodeService:
                 items[index] = _refused(index, error)
             else:
                 valid[index] = new
-        known = await self._sessions.existing(scope, {new.session_id for new in valid.values() if new.session_id})
+        known = await self._sessions.existing(
+            creation.scope, {new.session_id for new in valid.values() if new.session_id}
+        )
         for index, new in list(valid.items()):
             if new.session_id is not None and new.session_id not in known:
                 items[index] = _refused(index, _no_session())
                 del valid[index]
-        drafts = await self._drafts(list(valid.values()))
-        results = await self._store.create_all(scope, drafts)
+        drafts = await self._drafts(valid)
+        results = await self._store.create_all(creation, drafts, answered)
         refused = [result for result in results if isinstance(result, Unavailable)]
         if refused and len(refused) == len(results):
             # As for a single episode: clients send again what is answered so, and not what is answered by item.
             raise refused[0]
-        for index, draft, result in zip(valid, drafts, results, strict=True):
-            items[index] = _stored(index, draft, result)
+        for index, result in zip(valid, results, strict=True):
+            items[index] = _stored(index, result)
         self._outbox.nudge(EMBED)
-        answered = [item for item in items if item is not None]
-        stored = sum(item.status == 201 for item in answered)
-        return StoredBatch(request_id, answered, stored, len(answered) - stored)
+        outcomes = [item for item in items if item is not None]
+        stored = sum(item.status == 201 for item in outcomes)
+        return StoredBatch(request_id, outcomes, stored, len(outcomes) - stored)
 
     async def search(self, scope: Scope, request: SearchRequest, request_id: str) -> SearchResults:
         """Find episodes. Raises ValidationFailed when the times are out of order."""
@@ -175,12 +182,12 @@ class EpisodeService:
         until = now + timedelta(days=self._settings.restore_days)
         return DeletedEpisode(request_id, True, episode_id, True, until)
 
-    async def _drafts(self, new: Sequence[NewEpisode]) -> list[Draft]:
+    async def _drafts(self, new: Mapping[int, NewEpisode]) -> list[Draft]:
         now = utc_now()
-        tokens = await count_tokens_async([episode.content for episode in new])
+        tokens = await count_tokens_async([episode.content for episode in new.values()])
         return [
-            Draft(new_id(), episode, episode.created_at or now, count)
-            for episode, count in zip(new, tokens, strict=True)
+            Draft(number, episode, episode.created_at or now, count)
+            for (number, episode), count in zip(new.items(), tokens, strict=True)
         ]
 
     async def _require_sessions(self, scope: Scope, session_ids: Sequence[str | None]) -> None:
@@ -218,7 +225,7 @@ def _refused(index: int, error: RemembrError) -> BatchItem:
     return BatchItem(index, error.status, error=described)
 
 
-def _stored(index: int, draft: Draft, result: object) -> BatchItem:
+def _stored(index: int, result: Episode | BaseException) -> BatchItem:
     if isinstance(result, RemembrError):
         return _refused(index, result)
     if isinstance(result, BaseException):
@@ -226,9 +233,9 @@ def _stored(index: int, draft: Draft, result: object) -> BatchItem:
     return BatchItem(
         index,
         201,
-        episode_id=draft.id,
-        session_id=draft.new.session_id,
-        created_at=draft.created_at,
-        token_count=draft.token_count,
+        episode_id=result.id,
+        session_id=result.session_id,
+        created_at=result.created_at,
+        token_count=result.token_count,
         embedding_status="pending",
     )

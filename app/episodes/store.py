@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from app.elastic.client import VersionConflict
 from app.elastic.index import Document, Engine, Found, Hit, ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import Query, Scope, ScopedQuery
-from app.elastic.writes import Revision
 from app.episodes import queries, tags
 from app.episodes.models import Episode, NewEpisode
+from app.idempotency.models import Answered, Creation
+from app.idempotency.store import Item, OnceStore
 from app.types import JsonObject, from_iso, iso, utc_now
 
 _COUNTS_REMEMBERED = 10_000
@@ -31,9 +33,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A new episode with what the service has added: its id, its token count, when it came."""
+    """A new episode with what the service has added. number: its place in the request."""
 
-    id: str
+    number: int
     new: NewEpisode
     created_at: datetime
     token_count: int
@@ -54,23 +56,25 @@ class Ordinals:
 class EpisodeStore:
     """Reads and writes of episodes, each within the caller's scope."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, once: OnceStore) -> None:
         self._index = ScopedIndex(engine, EPISODES)
+        self._once = once
         self._ordinals = Ordinals()
         self._counts: dict[str, int] = {}
 
-    async def create(self, scope: Scope, draft: Draft) -> None:
-        """Store one episode, due for embedding. Durable when this returns."""
-        await self._index.create(scope, draft.id, self._source(scope, draft))
+    async def create_all(
+        self, creation: Creation, drafts: Sequence[Draft], answered: Answered
+    ) -> list[Episode | BaseException]:
+        """Store episodes, in order, due for embedding; one result or exception each. What the same request
+        stored before is given as it was then. Durable when this returns."""
+        items = [Item(partial(self._source, creation.scope, draft), draft.number) for draft in drafts]
+        made = await self._once.create_all(creation, self._index, items, _written_at, answered)
+        return [item if isinstance(item, BaseException) else episode_of(item.id, item.source) for item in made]
 
-    async def create_all(self, scope: Scope, drafts: Sequence[Draft]) -> list[Revision | BaseException]:
-        """Store many, in order; one result or exception each."""
-        return await self._index.create_all(scope, [(draft.id, self._source(scope, draft)) for draft in drafts])
-
-    def _source(self, scope: Scope, draft: Draft) -> JsonObject:
+    def _source(self, scope: Scope, draft: Draft, episode_id: str) -> JsonObject:
         new = draft.new
         source = scope.stamp() | {
-            "episode_id": draft.id,
+            "episode_id": episode_id,
             "session_id": new.session_id,
             "role": new.role,
             "content": new.content,
@@ -174,6 +178,11 @@ class EpisodeStore:
     def visible(self, query: ScopedQuery) -> list[Query]:
         """Every filter in force for a query."""
         return self._index.filters(query)
+
+
+def _written_at(source: JsonObject) -> datetime:
+    """By the arrival order, since `created_at` is the caller's to choose."""
+    return datetime.fromtimestamp(source["ordinal"] / 1e6, UTC)
 
 
 def episode_of(episode_id: str, source: dict[str, Any]) -> Episode:

@@ -9,7 +9,8 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
+from app.idempotency.models import KEY_MAX_CHARS
 from app.validation import validation_failed
 
 if TYPE_CHECKING:
@@ -21,6 +22,21 @@ M = TypeVar("M", bound=BaseModel)
 CONTAINER: web.AppKey[Container] = web.AppKey("container")
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity")
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The key that makes a create safe to send again. Raises ValidationFailed when it can't be one."""
+    for name in ("Idempotency-Key", "X-Idempotency-Key"):
+        given = request.headers.get(name)
+        if given is None or not given.strip():
+            continue
+        key = given.strip()
+        if len(key) > KEY_MAX_CHARS or not key.isprintable():
+            message = f"must be at most {KEY_MAX_CHARS} printable characters"
+            error = {"type": "idempotency_key", "loc": ["header", name], "msg": message}
+            raise ValidationFailed(f"The header {name} {message}.", errors=[error])
+        return key
+    return None
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:

@@ -17,8 +17,9 @@ from app.auth.models import Identity
 from app.container import Container
 from app.elastic.scope import Scope
 from app.errors import AuthenticationError, NotFound
-from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID, read_body, read_query
+from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID, idempotency_key, read_body, read_query
 from app.http.responses import success
+from app.idempotency.models import Answered, Creation, fingerprint_of
 from app.types import Id
 
 
@@ -39,6 +40,7 @@ class Call(Generic[B, Q]):
     request: web.Request
     body: B
     query: Q
+    answered: Answered = field(default_factory=Answered)
 
     @property
     def container(self) -> Container:
@@ -61,6 +63,18 @@ class Call(Generic[B, Q]):
     def scope(self) -> Scope:
         """What the caller may read and write."""
         return self.identity.scope
+
+    def creation(self, session_id: str | None = None) -> Creation:
+        """What this create is to be known by: see `Creation`. session_id: the session it is for, if any.
+
+        Raises ValidationFailed when the idempotency key can't be one.
+        """
+        key = idempotency_key(self.request)
+        if key is None:
+            return Creation(self.scope, ())
+        resource = self.request.match_info.route.resource
+        subject = (self.request.method, resource.canonical if resource else "", session_id or "")
+        return Creation(self.scope, subject, key, fingerprint_of(self.body))
 
     def path_id(self, name: str, code: str) -> str:
         """A UUID of the path. Raises NotFound with `code` when it is none: such a thing can't exist."""
@@ -90,10 +104,16 @@ class Route:
         """Validate, call the handler, wrap its answer."""
         query = read_query(request, self.query)
         body = await read_body(request, self.body)
-        result = await self.handler(Call(request, body, query))
+        call = Call(request, body, query)
+        result = await self.handler(call)
         if isinstance(result, web.StreamResponse):
             return result
-        return success(result, request[REQUEST_ID], self.status)
+        response = success(result, request[REQUEST_ID], self.status)
+        if call.answered.replayed:
+            response.headers["X-Idempotent-Replay"] = "true"
+        if call.answered.reused:
+            response.headers["X-Idempotency-Key-Reused"] = "true"
+        return response
 
 
 @dataclass(slots=True)

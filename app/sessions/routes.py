@@ -21,7 +21,7 @@ _MISSING = "SESSION_NOT_FOUND"
 @routes.add("POST", "/sessions", body=NewSession, answer=CreatedSession, status=201)
 async def create(call: Call[NewSession, Nothing]) -> CreatedSession:
     """Create a session."""
-    return await call.container.sessions.create(call.scope, call.body, call.request_id)
+    return await call.container.sessions.create(call.creation(), call.body, call.answered, call.request_id)
 
 
 @routes.add("GET", "/sessions", query=Page, answer=Sessions)

@@ -9,6 +9,7 @@ from app.elastic.scope import Scope
 from app.episodes import queries
 from app.episodes.store import EpisodeStore
 from app.errors import NotFound
+from app.idempotency.models import Answered, Creation
 from app.pages import Page
 from app.sessions import window
 from app.sessions.models import (
@@ -27,7 +28,7 @@ from app.sessions.models import (
 )
 from app.sessions.store import SessionStore
 from app.timespan import check_times
-from app.types import from_iso, new_id, utc_now
+from app.types import from_iso, utc_now
 
 _CANDIDATES_PER_PAGE = 200
 _PRIORITY_DIGITS = 6
@@ -41,9 +42,9 @@ class SessionService:
         self._episodes = episodes
         self._window_tokens = window_tokens
 
-    async def create(self, scope: Scope, new: NewSession, request_id: str) -> CreatedSession:
-        """A new session."""
-        session = await self._store.create(scope, new_id(), new.metadata)
+    async def create(self, creation: Creation, new: NewSession, answered: Answered, request_id: str) -> CreatedSession:
+        """A new session, or the one that the same request made before."""
+        session = await self._store.create(creation, new.metadata, answered)
         return CreatedSession(session.session_id, session.org_id, session.created_at, session.metadata, request_id)
 
     async def page(self, scope: Scope, page: Page, request_id: str) -> Sessions:

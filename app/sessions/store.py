@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from app.elastic.index import Engine, ScopedIndex
 from app.elastic.indices import SESSIONS
 from app.elastic.scope import Scope, ScopedQuery
+from app.idempotency.models import Answered, Creation
+from app.idempotency.store import OnceStore
 from app.pages import Page
 from app.sessions.models import Session
 from app.types import JsonObject, from_iso, iso, utc_now
@@ -19,19 +22,23 @@ _MAX_RESULT_WINDOW = 100_000
 class SessionStore:
     """The only module that names the sessions index."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, once: OnceStore) -> None:
         self._index = ScopedIndex(engine, SESSIONS)
+        self._once = once
 
-    async def create(self, scope: Scope, session_id: str, metadata: JsonObject) -> Session:
-        """Store a new session of the caller."""
-        created_at = utc_now()
-        source = scope.stamp() | {
-            "session_id": session_id,
-            "created_at": iso(created_at),
-            "metadata": metadata,
-        }
-        await self._index.create(scope, session_id, {key: value for key, value in source.items() if value is not None})
-        return Session(session_id, scope.org_id, created_at, metadata)
+    async def create(self, creation: Creation, metadata: JsonObject, answered: Answered) -> Session:
+        """Store a new session of the caller, or find the one that the same request made before."""
+
+        def make(session_id: str) -> JsonObject:
+            source = creation.scope.stamp() | {
+                "session_id": session_id,
+                "created_at": iso(utc_now()),
+                "metadata": metadata,
+            }
+            return {key: value for key, value in source.items() if value is not None}
+
+        made = await self._once.create(creation, self._index, make, _written_at, answered)
+        return _session(made.source)
 
     async def get(self, scope: Scope, session_id: str) -> Session | None:
         """The session as it is now; None where it is missing, deleted or someone else's."""
@@ -59,6 +66,10 @@ class SessionStore:
         )
         found = await self._index.search(query)
         return [_session(hit.source) for hit in found.hits], found.total
+
+
+def _written_at(source: JsonObject) -> datetime:
+    return from_iso(source["created_at"])
 
 
 def _session(source: dict[str, Any]) -> Session:

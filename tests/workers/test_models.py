@@ -29,7 +29,13 @@ def searching(core: Core, threaded: Callable[[Encoder], AsyncEncoder]) -> Callab
 
     def service(encoder: Encoder) -> EpisodeService:
         queries = QueryEmbedder(threaded(encoder), cache_size=0)
-        return EpisodeService(EpisodeStore(core.engine), SessionStore(core.engine), queries, core.outbox, core.settings)
+        return EpisodeService(
+            EpisodeStore(core.engine, core.once),
+            SessionStore(core.engine, core.once),
+            queries,
+            core.outbox,
+            core.settings,
+        )
 
     return service
 

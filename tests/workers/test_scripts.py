@@ -147,7 +147,7 @@ async def test_elasticsearch_sorts_a_window_by_the_same_key(client: Client, core
     for role, at in said:
         await client.store("x", role=role, session_id=session_id, created_at=at.isoformat())
     scope = Scope(client.org_id, client.user_id)
-    hits = await EpisodeStore(core.engine).by_priority(
+    hits = await EpisodeStore(core.engine, core.once).by_priority(
         scope, session_id, window.ORDER_SCRIPT, window.ORDER_PARAMS, size=100, after=None
     )
     keys = [window.order_key(hit.source["role"], from_iso(hit.source["created_at"])) for hit in hits]
