@@ -20,9 +20,12 @@ from app.elastic.index import Engine, make_engine
 from app.embedding import open_document_embedder, open_query_embedder
 from app.episodes.due import DueStore
 from app.episodes.embed import EmbeddingService
+from app.episodes.lifecycle import LifecycleStore
 from app.episodes.service import EpisodeService
 from app.episodes.store import EpisodeStore
 from app.errors import EngineError, Unavailable
+from app.forgetting.purge import PurgeService
+from app.forgetting.service import ForgettingService
 from app.idempotency.store import OnceStore
 from app.outbox import Outbox
 from app.redis import RedisGate, open_redis
@@ -88,6 +91,7 @@ class Container:
     auth: AuthService
     sessions: SessionService
     episodes: EpisodeService
+    forgetting: ForgettingService
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer."""
@@ -105,8 +109,9 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         embedder = await stack.enter_async_context(open_query_embedder(settings))
         session_store = SessionStore(core.engine, core.once)
         episode_store = EpisodeStore(core.engine, core.once)
+        accounts = AccountStore(core.engine)
         auth = AuthService(
-            AccountStore(core.engine),
+            accounts,
             ApiKeyStore(core.engine),
             RefreshTokenStore(core.engine),
             await asyncio.to_thread(Passwords, settings.bcrypt_rounds),
@@ -124,6 +129,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             auth,
             SessionService(session_store, episode_store, settings.window_tokens),
             EpisodeService(episode_store, session_store, embedder, core.outbox, settings),
+            ForgettingService(LifecycleStore(core.engine), session_store, accounts, core.outbox, settings.restore_days),
         )
 
 
@@ -133,6 +139,7 @@ class WorkerContainer:
 
     core: Core
     embedding: EmbeddingService
+    purge: PurgeService
 
 
 @asynccontextmanager
@@ -147,4 +154,5 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
             batch=settings.embedding_batch,
             max_attempts=settings.embedding_max_attempts,
         )
-        yield WorkerContainer(core, embedding)
+        purge = PurgeService(core.engine, LifecycleStore(core.engine), settings.restore_days)
+        yield WorkerContainer(core, embedding, purge)

@@ -10,6 +10,7 @@ from aiohttp import web
 from app.auth.routes import routes as auth_routes
 from app.container import open_container
 from app.episodes.routes import routes as episode_routes
+from app.forgetting.routes import routes as forgetting_routes
 from app.http.health import PROBES
 from app.http.middlewares import PUBLIC, authentication, errors, request_ids
 from app.http.requests import CONTAINER
@@ -19,7 +20,7 @@ from app.settings import Settings
 
 BASE_PATH = "/api/v1"
 
-ROUTES: tuple[Route, ...] = (*auth_routes.all, *session_routes.all, *episode_routes.all)
+ROUTES: tuple[Route, ...] = (*auth_routes.all, *session_routes.all, *episode_routes.all, *forgetting_routes.all)
 """Every route of the API, relative to BASE_PATH."""
 
 

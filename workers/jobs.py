@@ -22,6 +22,7 @@ EMBEDDING = "embedding"
 # A job is cancelled at its time-out, in the middle of a batch: it ends by itself long before.
 RUN_S = 20.0
 _RETRY_S = 2.0
+_PURGE_RETRY_S = 60.0
 
 
 async def embed_pending(ctx: dict[Any, Any]) -> int:
@@ -39,6 +40,19 @@ async def embed_pending(ctx: dict[Any, Any]) -> int:
         except Unavailable as error:
             log.warning("embedding waits for Elasticsearch", extra={"error": error.message})
             raise Retry(defer=_RETRY_S) from error
+
+
+async def purge(ctx: dict[Any, Any]) -> dict[str, int]:
+    """Remove for good what has had its time. Returns how many by index.
+
+    Raises arq's Retry when Elasticsearch is away or there is more.
+    """
+    container: WorkerContainer = ctx[CONTAINER]
+    try:
+        return await container.purge.purge()
+    except Unavailable as error:
+        log.warning("the purge waits for Elasticsearch", extra={"error": error.message})
+        raise Retry(defer=_PURGE_RETRY_S) from error
 
 
 async def _embed_all(container: WorkerContainer) -> int:

@@ -36,6 +36,8 @@ SWEEP_EVERY_S = 2
 _POLL_S = 0.05
 # A job lost with its worker runs again after this plus ten seconds; one batch takes a few.
 _JOB_TIMEOUT_S = 60
+_PURGE_HOUR = 3
+_PURGE_TIMEOUT_S = 3600
 _AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
 _RESTART_S = 0.5
 _HEALTH_CHECK_S = 30
@@ -88,16 +90,19 @@ async def _work_once(settings: Settings, container: WorkerContainer, stop: async
 
 
 async def _sweep_without_redis(container: WorkerContainer) -> None:
-    """While Redis is away arq can't run its sweep, and embeddings must not wait for it."""
+    """While Redis is away arq can't run its sweep, and embeddings must not wait for it. Purges that are
+    overdue are done here, whatever kept arq from them."""
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
-        if await container.core.redis.ping():
-            continue
         try:
+            if container.purge.overdue:
+                await container.purge.purge()
+            if await container.core.redis.ping():
+                continue
             while (await container.embedding.embed_due()).total:
                 pass
         except Unavailable as error:
-            log.warning("embedding waits for Elasticsearch", extra={"error": error.message})
+            log.warning("the sweep waits for Elasticsearch", extra={"error": error.message})
         except Exception:
             # As arq does with a job: what is due stays due, and the next round tries again.
             log.exception("a sweep failed")
@@ -117,7 +122,17 @@ def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool =
                 keep_result=0,
                 timeout=_JOB_TIMEOUT_S,
                 max_tries=1_000_000,
-            )
+            ),
+            cron(
+                jobs.purge,
+                name=f"{settings.index_prefix}:purge",
+                hour={_PURGE_HOUR},
+                minute={0},
+                unique=True,
+                keep_result=0,
+                timeout=_PURGE_TIMEOUT_S,
+                max_tries=1_000_000,
+            ),
         ],
         queue_name=queue_name(settings.index_prefix),
         redis_settings=redis_settings(settings),

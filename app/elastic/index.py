@@ -8,11 +8,12 @@ from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 
+from app.elastic import by_query
 from app.elastic.client import MissingDocument, VersionConflict, item_error, translate_errors
 from app.elastic.freshness import Freshness
 from app.elastic.gather import Gather
 from app.elastic.indices import IndexDefinition
-from app.elastic.scope import AnyScope, Scope, ScopedQuery
+from app.elastic.scope import AnyScope, ScopedQuery
 from app.elastic.writes import Revision, Write, Writer
 from app.types import JsonObject
 
@@ -175,6 +176,50 @@ class ScopedIndex:
         except (MissingDocument, VersionConflict):
             return
 
+    async def delete(self, scope: AnyScope, document: Document) -> None:
+        """Remove a document that was read before, for good. Raises VersionConflict if it has changed
+        since, VersionConflict or MissingDocument if it is gone."""
+        owner = document.source["org_id"]
+        await self._engine.writer.write(self._write("delete", scope, document.id, {}, owner, document.revision))
+
+    async def delete_all(self, scope: AnyScope, documents: Sequence[Document]) -> list[Revision | BaseException]:
+        """The same for many; one result or exception each, in order."""
+        return await self._engine.writer.write_all(
+            [
+                self._write("delete", scope, document.id, {}, document.source["org_id"], document.revision)
+                for document in documents
+            ]
+        )
+
+    async def update_matching(
+        self, query: ScopedQuery, script: str, params: JsonObject, *, wait_s: float = by_query.WAIT_S
+    ) -> int:
+        """Change all that the query matches; returns how many. script: Painless on `ctx._source`.
+
+        Safe to repeat, beside other writes and itself; reads that follow see it. Raises StillRunning
+        when it takes longer than `wait_s` (it goes on) and Unavailable.
+        """
+        return await self._matching(query, {"source": script, "params": params}, wait_s)
+
+    async def delete_matching(self, query: ScopedQuery, *, wait_s: float = by_query.WAIT_S) -> int:
+        """Remove all that the query matches, for good; otherwise as `update_matching`."""
+        return await self._matching(query, None, wait_s)
+
+    async def _matching(self, query: ScopedQuery, script: JsonObject | None, wait_s: float) -> int:
+        body = query.body(self._definition.ownership, self._definition.soft_deletes)
+        organisation = query.scope.organisations
+        routing = organisation if self._definition.routed else None
+        target = by_query.Target(self.alias, routing, body["query"], script)
+        freshness = self._engine.freshness
+        try:
+            return await by_query.run(self._engine.es, target, freshness.refresh, wait_s)
+        finally:
+            # Also after a failure: part of it may be done.
+            if organisation is None:
+                await freshness.refresh(self.alias)
+            else:
+                await freshness.wrote({(self.alias, organisation)})
+
     async def replace_all(
         self, scope: AnyScope, documents: Sequence[tuple[Document, JsonObject]]
     ) -> list[Revision | BaseException]:
@@ -213,7 +258,7 @@ class ScopedIndex:
         guard: Revision | None = None,
     ) -> Write:
         owner = org_id or body["org_id"]
-        if isinstance(scope, Scope) and owner != scope.org_id:
+        if scope.organisations is not None and owner != scope.organisations:
             raise ValueError("a write must stay in the organisation of its scope")
         routing = owner if self._definition.routed else None
         return Write(action, self.alias, document_id, owner, routing, body, guard)

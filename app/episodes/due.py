@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.elastic.client import VersionConflict
@@ -10,7 +11,7 @@ from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import SystemScope
 from app.episodes import queries
-from app.types import JsonObject, epoch_ms, from_iso, utc_now
+from app.types import JsonObject, epoch_ms, from_iso, iso, utc_now
 
 _WORKER = SystemScope("the embedding worker serves all organisations")
 
@@ -22,6 +23,7 @@ class Said:
     at_ms: int
     ordinal: int
     content: str
+    episode_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,29 @@ class DueStore:
         )
         by_id = {
             document.id: [
-                Said(epoch_ms(from_iso(hit.source["created_at"])), hit.source["ordinal"], hit.source["content"])
+                Said(epoch_ms(from_iso(hit.source["created_at"])), hit.source["ordinal"], hit.source["content"], hit.id)
                 for hit in reversed(page.hits)
             ]
             for document, page in zip(asked, found, strict=True)
         }
         return [by_id.get(document.id, []) for document in documents]
+
+    async def gone(self, organisations: Mapping[str, str]) -> set[str]:
+        """Which of these episodes are deleted, softly or for good. organisations: episode id → org_id."""
+        found = await asyncio.gather(
+            *(self._index.get(_WORKER, episode_id, routing=org_id) for episode_id, org_id in organisations.items())
+        )
+        return {
+            episode_id
+            for episode_id, document in zip(organisations, found, strict=True)
+            if document is None or document.source.get("deleted_at") is not None
+        }
+
+    async def drop_contexts(self, of: Collection[str]) -> int:
+        """Take what was said in these episodes out of the contexts of others, which are embedded anew."""
+        return await self._index.update_matching(
+            queries.with_context_of(_WORKER, of), queries.DROP_CONTEXT, {"now": iso(utc_now())}
+        )
 
     async def save(self, outcomes: Sequence[tuple[Document, JsonObject]]) -> Saved:
         """Write each document with its outcome, unless it has changed since it was read."""

@@ -71,17 +71,30 @@ class EmbeddingService:
         own = vectors[: len(documents)]
         full = dict(zip((index for index, _ in with_context), vectors[len(documents) :], strict=True))
         outcomes = [
-            (document, self._outcome(document, contexts[index], own[index], full.get(index, own[index])))
+            (document, self._outcome(document, contexts[index], before[index], own[index], full.get(index, own[index])))
             for index, document in enumerate(documents)
         ]
         saved = await self._due.save(outcomes)
+        await self._forget_again(outcomes)
         failed = sum(changes["embedding_status"] == "failed" for _, changes in outcomes)
         return Embedded(max(0, saved.written - failed), failed, saved.skipped)
+
+    async def _forget_again(self, outcomes: Sequence[tuple[Document, JsonObject]]) -> None:
+        """What was deleted between reading and saving must not live on in a context: who deletes it
+        clears the contexts that are there at that moment, and these were not yet."""
+        sources = {
+            source: document.source["org_id"]
+            for document, changes in outcomes
+            for source in changes.get("context_of") or ()
+        }
+        if gone := await self._due.gone(sources):
+            await self._due.drop_contexts(gone)
 
     def _outcome(
         self,
         document: Document,
         context: str,
+        said: Sequence[Said],
         own: NDArray[np.float32] | EmbeddingFailure,
         full: NDArray[np.float32] | EmbeddingFailure,
     ) -> JsonObject:
@@ -92,6 +105,7 @@ class EmbeddingService:
         assert not isinstance(full, EmbeddingFailure)
         return {
             "context": context,
+            "context_of": [turn.episode_id for turn in said] if context else None,
             "content_vector": packed(own),
             "context_vector": packed(full),
             "embedding_status": "ready",

@@ -24,6 +24,7 @@ ROLE_MAX_CHARS = 64
 TAGS_MAX = 50
 BATCH_MAX = 500
 SEARCH_MAX = 100
+DIFF_MAX = 1_000
 OFFSET_MAX = 10_000_000
 QUERY_MAX_CHARS = 100_000
 TAG_FILTERS_MAX = 50
@@ -138,6 +139,26 @@ class SearchRequest(Input):
     def words(self) -> str:
         """The query, or nothing where it is blank and only the filters count."""
         return self.query.strip()
+
+
+class DiffQuery(Input):
+    """Which period, and which episodes of it. tags: repeated or separated by commas, all must match."""
+
+    from_time: UtcDateTime
+    to_time: UtcDateTime
+    session_id: Id | None = None
+    user_id: Id | None = None
+    role: Role | None = None
+    tags: list[Tag] = Field(default_factory=list, max_length=TAGS_MAX)
+    limit: int = Field(100, ge=1, le=DIFF_MAX)
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        given = [value] if isinstance(value, str) else value
+        if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+            return value
+        return [tag for item in given for tag in item.split(",") if tag]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
 from app.episodes import ranking, tags
-from app.episodes.models import Mix, SearchRequest
+from app.episodes.models import DiffQuery, Mix, SearchRequest
 from app.episodes.ranking import Curves
 from app.types import JsonObject, iso
 
@@ -19,6 +19,7 @@ QUERY_WORDS_MAX = 512
 """Words of a query that BM25 looks for: the embedding reads about as many, and clauses are bounded."""
 
 PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "tags", "metadata")
+# Without what an embedding makes anew: vectors, context, context_of.
 _ALL_BUT_VECTORS = (
     "org_id", "user_id", "agent_id", "episode_id", "session_id", "role", "content", "token_count", "tags",
     "tag_numbers", "metadata", "created_at", "ordinal", "embedding_status", "embedding_model",
@@ -289,3 +290,67 @@ def before(scope: AnyScope, org_id: str, session_id: str, moment_ms: int, ordina
         size=size,
         fields=("content", "created_at", "ordinal"),
     )
+
+
+HIDE = "ctx._source.deleted_at = params.at"
+"""Soft delete, as a script on many."""
+
+DROP_CONTEXT = (
+    "ctx._source.context = ''; ctx._source.remove('context_of');"
+    " if (ctx._source.containsKey('content_vector')) { ctx._source.context_vector = ctx._source.content_vector }"
+    " ctx._source.embedding_due_at = params.now"
+)
+"""Leaves an episode as if nothing had been said before it, and has it embedded anew."""
+
+
+def of_session(scope: AnyScope, session_id: str) -> ScopedQuery:
+    """All of a session's episodes that are not deleted."""
+    return ScopedQuery(scope, filters=[{"term": {"session_id": session_id}}])
+
+
+def with_context_of(scope: AnyScope, episode_ids: Collection[str]) -> ScopedQuery:
+    """Episodes, deleted ones too, whose context was taken from one of these."""
+    return ScopedQuery(scope, filters=[{"terms": {"context_of": list(episode_ids)}}], deleted=True)
+
+
+def expired(scope: AnyScope, before_time: datetime, size: int) -> ScopedQuery:
+    """Episodes that were deleted longer ago than they can be restored."""
+    return ScopedQuery(
+        scope,
+        filters=[{"range": {"deleted_at": {"lt": iso(before_time)}}}],
+        deleted=True,
+        size=size,
+        fields=("org_id",),
+    )
+
+
+def added(scope: Scope, wanted: DiffQuery) -> ScopedQuery:
+    """What was said in a period, oldest first."""
+    return ScopedQuery(
+        scope,
+        filters=[*_diff_filters(wanted), *between(wanted.from_time, wanted.to_time)],
+        sort=OLDEST_FIRST,
+        size=wanted.limit,
+        fields=_ALL_BUT_VECTORS,
+    )
+
+
+def taken_away(scope: Scope, wanted: DiffQuery) -> ScopedQuery:
+    """What was soft-deleted in a period, oldest deletion first."""
+    period = {"range": {"deleted_at": {"gte": iso(wanted.from_time), "lte": iso(wanted.to_time)}}}
+    return ScopedQuery(
+        scope,
+        filters=[*_diff_filters(wanted), period],
+        deleted=True,
+        sort=[{"deleted_at": "asc"}, {"episode_id": "asc"}],
+        size=wanted.limit,
+        fields=("session_id", "deleted_at"),
+    )
+
+
+def _diff_filters(wanted: DiffQuery) -> list[Query]:
+    terms = {"session_id": wanted.session_id, "role": wanted.role, "user_id": wanted.user_id}
+    return [
+        *({"term": {field: value}} for field, value in terms.items() if value is not None),
+        *tags.clauses(wanted.tags, ()),
+    ]

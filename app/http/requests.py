@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_origin
 
 import orjson
 from aiohttp import web
@@ -81,10 +81,14 @@ def _no_constant(name: str) -> object:
 
 
 def read_query(request: web.Request, model: type[M]) -> M:
-    """The query string as a `model`; an empty value is the same as none. Raises ValidationFailed."""
+    """The query string as a `model`; an empty value is the same as none, and a list's values may be
+    repeated. Raises ValidationFailed."""
     if not model.model_fields:
         return model()
-    given = {key: value for key, value in request.query.items() if value != ""}
+    given: dict[str, object] = {key: value for key, value in request.query.items() if value != ""}
+    for name, field in model.model_fields.items():
+        if name in given and get_origin(field.annotation) is list:
+            given[name] = request.query.getall(name)
     return _validated(model, given, "query")
 
 

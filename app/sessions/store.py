@@ -9,7 +9,7 @@ from typing import Any
 
 from app.elastic.index import Engine, ScopedIndex
 from app.elastic.indices import SESSIONS
-from app.elastic.scope import Scope, ScopedQuery
+from app.elastic.scope import Scope, ScopedQuery, UserScope
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import OnceStore
 from app.pages import Page
@@ -46,6 +46,18 @@ class SessionStore:
         if document is None or document.source.get("deleted_at") is not None:
             return None
         return _session(document.source)
+
+    async def restore(self, scope: Scope, session_id: str) -> None:
+        """Bring a deleted session back; nothing happens where it is missing, not deleted or someone else's."""
+        document = await self._index.get(scope, session_id)
+        if document is not None and document.source.get("deleted_at") is not None:
+            await self._index.update_unguarded(scope, session_id, scope.org_id, {"deleted_at": None})
+
+    async def hide_user(self, scope: UserScope, at: datetime) -> int:
+        """Soft-delete all sessions of a user; returns how many. See `ScopedIndex.update_matching`."""
+        return await self._index.update_matching(
+            ScopedQuery(scope), "ctx._source.deleted_at = params.at", {"at": iso(at)}
+        )
 
     async def existing(self, scope: Scope, session_ids: Iterable[str]) -> set[str]:
         """Which of these the caller can write to."""

@@ -27,6 +27,11 @@ def has_body(route: Route) -> bool:
     return route.body is not Nothing
 
 
+def needed(route: Route) -> dict[str, str]:
+    """The query parameters without which the route answers 422."""
+    return {name: "2026-01-01" for name, field in route.query.model_fields.items() if field.is_required()}
+
+
 def filled(route: Route, ids: Mapping[str, str] | str) -> str:
     """The path with its ids: one for all, or by name. Raises KeyError where one has no name here."""
     return _PLACEHOLDER.sub(lambda match: ids if isinstance(ids, str) else ids[match[1]], route.path)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.elastic.scope import Ownership, Scope, ScopedQuery, SystemScope
+from app.elastic.scope import Ownership, Scope, ScopedQuery, SystemScope, UserScope
 
 Document = dict[str, Any]
 
@@ -42,6 +42,15 @@ def matches(query: dict[str, Any], document: Document) -> bool:
 def test_filters_and_allows_agree(scope: Scope, document: Document, ownership: Ownership) -> None:
     found = all(matches(clause, document) for clause in scope.filters(ownership))
     assert found == scope.allows(document, ownership)
+
+
+@given(st.builds(UserScope, org_id=names, user_id=names), documents, ownerships)
+def test_a_users_scope_is_that_users_rows_and_no_others(
+    scope: UserScope, document: Document, ownership: Ownership
+) -> None:
+    found = all(matches(clause, document) for clause in scope.filters(ownership))
+    theirs = (document["org_id"], document.get("user_id")) == (scope.org_id, scope.user_id)
+    assert found == scope.allows(document, ownership) == theirs
 
 
 @given(scopes, documents, ownerships)

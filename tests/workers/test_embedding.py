@@ -13,6 +13,8 @@ from app.embedding import DocumentEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder, Vector
 from app.episodes.due import DueStore
 from app.episodes.embed import EmbeddingService
+from app.episodes.lifecycle import LifecycleStore
+from app.forgetting.purge import PurgeService
 from app.outbox import EMBED, queue_name
 from tests.client import Client
 from tests.processes import eventually
@@ -181,7 +183,9 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     await redis.flushall()
     assert await redis.zcard(queue) == 0
     service = EmbeddingService(DueStore(core.engine), DocumentEmbedder(worker().encoder), batch=64, max_attempts=8)
-    arq = make_worker(core.settings, WorkerContainer(core, service))
+    arq = make_worker(
+        core.settings, WorkerContainer(core, service, PurgeService(core.engine, LifecycleStore(core.engine), 30))
+    )
     working = asyncio.create_task(arq.async_run())
 
     async def ready() -> bool:

@@ -1,0 +1,59 @@
+"""The daily purge: what was deleted longer ago than it can be restored, and what has expired, goes for good."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+
+from app.elastic.expiry import Expiry, purge_expired
+from app.elastic.index import Engine
+from app.elastic.indices import IDEMPOTENCY, REFRESH_TOKENS, SESSIONS
+from app.episodes.lifecycle import LifecycleStore
+from app.idempotency.models import KEY_LIFE
+from app.types import utc_now
+
+log = logging.getLogger(__name__)
+
+_WAIT_S = 600.0
+_CLOCKS_APART = timedelta(hours=1)
+_OVERDUE_S = 25 * 3600.0
+
+
+def expiries(restore_days: int) -> list[Expiry]:
+    """What is purged beside episodes: index, time field, and how long ago that must be."""
+    return [
+        Expiry(SESSIONS, "deleted_at", timedelta(days=restore_days)),
+        Expiry(REFRESH_TOKENS, "expires_at", timedelta(0)),
+        # A key that has run out counts as new, whether it is there or not.
+        Expiry(IDEMPOTENCY, "created_at", KEY_LIFE + _CLOCKS_APART),
+    ]
+
+
+class PurgeService:
+    """See the module."""
+
+    def __init__(self, engine: Engine, episodes: LifecycleStore, restore_days: int) -> None:
+        self._engine = engine
+        self._episodes = episodes
+        self._restorable = timedelta(days=restore_days)
+        self._expiries = expiries(restore_days)
+        self._ended: float | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether this process has not purged for more than a day: without Redis, say, or at night."""
+        return self._ended is None or time.monotonic() - self._ended > _OVERDUE_S
+
+    async def purge(self) -> dict[str, int]:
+        """Remove for good; returns how many by index, and logs it. Safe to run again, and beside itself.
+
+        Raises Unavailable when Elasticsearch is away; the next run goes on.
+        """
+        now = utc_now()
+        receipt = {"episodes": await self._episodes.purge(now - self._restorable)}
+        for expiry in self._expiries:
+            receipt[expiry.definition.name] = await purge_expired(self._engine, expiry, now, wait_s=_WAIT_S)
+        self._ended = time.monotonic()
+        log.info("purged", extra={"removed": receipt})
+        return receipt
