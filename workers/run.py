@@ -94,18 +94,25 @@ async def _sweep_without_redis(container: WorkerContainer) -> None:
     overdue are done here, whatever kept arq from them."""
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
-        try:
-            if container.purge.overdue:
-                await container.purge.purge()
-            if await container.core.redis.ping():
-                continue
-            while (await container.embedding.embed_due()).total:
-                pass
-        except Unavailable as error:
-            log.warning("the sweep waits for Elasticsearch", extra={"error": error.message})
-        except Exception:
-            # As arq does with a job: what is due stays due, and the next round tries again.
-            log.exception("a sweep failed")
+        for duty in (_embed_without_redis, _purge_if_overdue):
+            try:
+                await duty(container)
+            except Unavailable as error:
+                log.warning("the sweep waits for Elasticsearch", extra={"error": error.message})
+            except Exception:
+                # As arq does with a job: what is due stays due, and a later round tries again.
+                log.exception("a sweep failed")
+
+
+async def _embed_without_redis(container: WorkerContainer) -> None:
+    if not await container.core.redis.ping():
+        while (await container.embedding.embed_due()).total:
+            pass
+
+
+async def _purge_if_overdue(container: WorkerContainer) -> None:
+    if container.purge.overdue:
+        await container.purge.purge()
 
 
 def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _WAIT_S = 600.0
 _CLOCKS_APART = timedelta(hours=1)
+_AFTER_FAILURE_S = 300.0
 _OVERDUE_S = 25 * 3600.0
 
 
@@ -38,22 +39,22 @@ class PurgeService:
         self._episodes = episodes
         self._restorable = timedelta(days=restore_days)
         self._expiries = expiries(restore_days)
-        self._ended: float | None = None
+        self._due = 0.0
 
     @property
     def overdue(self) -> bool:
         """Whether this process has not purged for more than a day: without Redis, say, or at night."""
-        return self._ended is None or time.monotonic() - self._ended > _OVERDUE_S
+        return time.monotonic() >= self._due
 
     async def purge(self) -> dict[str, int]:
         """Remove for good; returns how many by index, and logs it. Safe to run again, and beside itself.
 
         Raises Unavailable when Elasticsearch is away; the next run goes on.
         """
-        now = utc_now()
+        now, self._due = utc_now(), time.monotonic() + _AFTER_FAILURE_S
         receipt = {"episodes": await self._episodes.purge(now - self._restorable)}
         for expiry in self._expiries:
             receipt[expiry.definition.name] = await purge_expired(self._engine, expiry, now, wait_s=_WAIT_S)
-        self._ended = time.monotonic()
+        self._due = time.monotonic() + _OVERDUE_S
         log.info("purged", extra={"removed": receipt})
         return receipt

@@ -299,3 +299,22 @@ async def test_the_purge_removes_refresh_tokens_that_have_expired(
     assert [hit["_id"] for hit in left["hits"]["hits"] if hit["_id"].startswith("old-")] == []
     # The one that was issued at registration is good still.
     await organisation.data("POST", "/auth/refresh", json={"refresh_token": organisation.tokens["refresh_token"]})
+
+
+async def test_deletes_and_restores_are_seen_by_every_server_process_at_once(
+    organisation: Client, open_client: OpenClient, second_url: str
+) -> None:
+    other = await open_client(organisation, url=second_url)
+    for forget in ("session", "user", "hard", "restore"):
+        session_id = await organisation.session()
+        episode_id = await organisation.store("lighthouse", session_id=session_id)
+        assert (await other.search(session_id=session_id))["total"] == 1
+        if forget == "hard":
+            await organisation.data("DELETE", f"/memory/{episode_id}/hard")
+        else:
+            target = organisation.user_id if forget == "user" else session_id
+            await organisation.data("DELETE", f"/memory/{'user' if forget == 'user' else 'session'}/{target}")
+        assert (await other.search(session_id=session_id))["total"] == 0, forget
+        if forget == "restore":
+            await organisation.data("POST", f"/memory/{episode_id}/restore")
+            assert (await other.search(session_id=session_id))["total"] == 1

@@ -177,3 +177,27 @@ async def test_without_redis_the_worker_purges_all_the_same(
         sweeping.cancel()
         await asyncio.gather(sweeping, return_exceptions=True)
         await away.client.aclose()
+
+
+async def test_what_changes_during_a_pass_is_met_by_the_next_one(client: Client, core: Core) -> None:
+    session_id = await client.session()
+    ids = [await client.store(text, session_id=session_id) for text in ("one", "two", "three")]
+    query = queries.of_session(Scope(client.org_id, client.user_id), session_id)
+    index = ScopedIndex(core.engine, EPISODES)
+    script = {"source": queries.HIDE, "params": {"at": iso(utc_now())}}
+    body = query.body(EPISODES.ownership, soft_deletes=True)["query"]
+    passes = 0
+
+    async def refresh(alias: str) -> None:
+        nonlocal passes
+        passes += 1
+        await core.es.indices.refresh(index=alias)
+        if passes == 1:
+            # Not refreshed: the pass that follows still sees the state before.
+            await core.es.update(index=alias, id=ids[1], routing=client.org_id, doc={"tags": ["changed"]})
+
+    target = by_query.Target(index.alias, client.org_id, body, script)
+    assert await by_query.run(core.es, target, refresh, PATIENCE_S) == 3
+    assert passes == 2
+    document = await stored(core, client, ids[1])
+    assert (document["tags"], document["deleted_at"]) == (["changed"], script["params"]["at"])  # type: ignore[index]
