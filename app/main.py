@@ -11,6 +11,7 @@ from app.auth.routes import routes as auth_routes
 from app.container import open_container
 from app.episodes.routes import routes as episode_routes
 from app.forgetting.routes import routes as forgetting_routes
+from app.http.docs import docs_routes
 from app.http.health import PROBES
 from app.http.middlewares import PUBLIC, authentication, errors, request_ids
 from app.http.requests import CONTAINER
@@ -23,6 +24,9 @@ BASE_PATH = "/api/v1"
 ROUTES: tuple[Route, ...] = (*auth_routes.all, *session_routes.all, *episode_routes.all, *forgetting_routes.all)
 """Every route of the API, relative to BASE_PATH."""
 
+DOCS = docs_routes(ROUTES, PROBES, BASE_PATH)
+"""Where the routes are described, relative to BASE_PATH."""
+
 
 def create_app(settings: Settings) -> web.Application:
     """The application; it connects and loads its model when it starts."""
@@ -30,10 +34,10 @@ def create_app(settings: Settings) -> web.Application:
     public = {(route.method, BASE_PATH + route.path) for route in ROUTES if route.public}
     for route in ROUTES:
         app.router.add_route(route.method, BASE_PATH + route.path, route.serve)
-    for path, probe in PROBES.items():
-        for base in ("", BASE_PATH):
-            app.router.add_get(base + path, probe)
-            public |= {("GET", base + path), ("HEAD", base + path)}
+    for base, bare_routes in (("", PROBES), (BASE_PATH, (*PROBES, *DOCS))):
+        for bare_route in bare_routes:
+            app.router.add_get(base + bare_route.path, bare_route.handler)
+            public |= {("GET", base + bare_route.path), ("HEAD", base + bare_route.path)}
     app[PUBLIC] = frozenset(public)
 
     @asynccontextmanager

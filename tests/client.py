@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from tests import documented
+
 TIMEOUT_S = 30.0
 USER_AGENT = "remembr-tests"
 
@@ -22,8 +24,10 @@ class Client:
         self.tokens: dict[str, Any] = {}
 
     async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Any request."""
-        return await self.http.request(method, path, **options)
+        """Any request. Fails the test on an answer that isn't as the OpenAPI document says."""
+        response = await self.http.request(method, path, **options)
+        documented.check(response)
+        return response
 
     async def data(self, method: str, path: str, *, status: int = 200, **options: Any) -> Any:
         """`data` of a success; fails the test on another status or shape."""

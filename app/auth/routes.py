@@ -14,30 +14,34 @@ from app.auth.models import (
     Registration,
     TokenPair,
 )
+from app.errors import AuthenticationError, AuthorizationError, ConflictError
 from app.http.routing import Call, Nothing, Routes
 
 routes = Routes()
+_REFUSED = (AuthenticationError,)
 
 
-@routes.add("POST", "/auth/register", body=Registration, answer=TokenPair, status=201, public=True)
+@routes.add(
+    "POST", "/auth/register", body=Registration, answer=TokenPair, status=201, public=True, errors=(ConflictError,)
+)
 async def register(call: Call[Registration, Nothing]) -> TokenPair:
     """Create a new organisation and its first user."""
     return await call.container.auth.register(call.body)
 
 
-@routes.add("POST", "/auth/login", body=Login, answer=TokenPair, public=True)
+@routes.add("POST", "/auth/login", body=Login, answer=TokenPair, public=True, errors=_REFUSED)
 async def login(call: Call[Login, Nothing]) -> TokenPair:
     """Get tokens for e-mail and password."""
     return await call.container.auth.login(call.body)
 
 
-@routes.add("POST", "/auth/refresh", body=RefreshRequest, answer=AccessToken, public=True)
+@routes.add("POST", "/auth/refresh", body=RefreshRequest, answer=AccessToken, public=True, errors=_REFUSED)
 async def refresh(call: Call[RefreshRequest, Nothing]) -> AccessToken:
     """Get a new access token for a refresh token."""
     return await call.container.auth.refresh(call.body.refresh_token)
 
 
-@routes.add("POST", "/auth/logout", body=RefreshRequest, answer=Message, public=True)
+@routes.add("POST", "/auth/logout", body=RefreshRequest, answer=Message, public=True, errors=_REFUSED)
 async def logout(call: Call[RefreshRequest, Nothing]) -> Message:
     """Make a refresh token useless."""
     await call.container.auth.logout(call.body.refresh_token)
@@ -62,7 +66,7 @@ async def me(call: Call[Nothing, Nothing]) -> Me:
     )
 
 
-@routes.add("POST", "/api-keys", body=NewApiKey, answer=CreatedApiKey, status=201)
+@routes.add("POST", "/api-keys", body=NewApiKey, answer=CreatedApiKey, status=201, errors=(AuthorizationError,))
 async def create_key(call: Call[NewApiKey, Nothing]) -> CreatedApiKey:
     """Create an API key; its secret is in this answer and never again."""
     return await call.container.auth.create_key(call.identity, call.body)
@@ -74,7 +78,7 @@ async def list_keys(call: Call[Nothing, Nothing]) -> ApiKeys:
     return await call.container.auth.list_keys(call.scope)
 
 
-@routes.add("DELETE", "/api-keys/{key_id}", answer=Message)
+@routes.add("DELETE", "/api-keys/{key_id}", answer=Message, errors=(AuthorizationError,))
 async def revoke_key(call: Call[Nothing, Nothing]) -> Message:
     """Revoke a key; it stops within a second everywhere."""
     await call.container.auth.revoke_key(call.identity, call.path_id("key_id", "API_KEY_NOT_FOUND"))

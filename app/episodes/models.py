@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -260,7 +261,7 @@ class SearchResults:
     """A page of results. total: how many could be paged through."""
 
     request_id: str
-    results: list[SearchResult]
+    results: Sequence[ExplainedResult | SearchResult]
     total: int
     query_time_ms: int
 

@@ -12,19 +12,20 @@ from app.episodes.models import (
     StoredBatch,
     StoredEpisode,
 )
+from app.errors import NotFound
 from app.http.routing import Call, Nothing, Routes
 
 routes = Routes()
 
 
-@routes.add("POST", "/memory", body=NewEpisode, answer=StoredEpisode, status=201)
+@routes.add("POST", "/memory", body=NewEpisode, answer=StoredEpisode, status=201, keyed=True, errors=(NotFound,))
 async def store(call: Call[NewEpisode, Nothing]) -> StoredEpisode:
     """Store an episode."""
     creation = call.creation(call.body.session_id)
     return await call.container.episodes.store(creation, call.body, call.answered, call.request_id)
 
 
-@routes.add("POST", "/memory/batch", body=NewEpisodes, answer=StoredBatch, status=201)
+@routes.add("POST", "/memory/batch", body=NewEpisodes, answer=StoredBatch, status=201, keyed=True)
 async def store_batch(call: Call[NewEpisodes, Nothing]) -> StoredBatch:
     """Store up to 500 episodes; each has its own outcome in the answer."""
     episodes = call.container.episodes

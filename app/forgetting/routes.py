@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.episodes.models import DiffQuery
+from app.errors import AuthorizationError, ConflictError, Gone
 from app.forgetting.models import DeletedSession, DeletedUser, Diff, RemovedEpisode, RestoredEpisode
 from app.http.routing import Call, Nothing, Routes
 
@@ -23,7 +24,7 @@ async def delete_session(call: Call[Nothing, Nothing]) -> DeletedSession:
     return await call.container.forgetting.delete_session(call.scope, session_id, call.request_id)
 
 
-@routes.add("DELETE", "/memory/user/{user_id}", answer=DeletedUser)
+@routes.add("DELETE", "/memory/user/{user_id}", answer=DeletedUser, errors=(AuthorizationError,))
 async def delete_user(call: Call[Nothing, Nothing]) -> DeletedUser:
     """Soft-delete all episodes and sessions of a user."""
     user_id = call.path_id("user_id", "USER_NOT_FOUND")
@@ -37,7 +38,7 @@ async def remove(call: Call[Nothing, Nothing]) -> RemovedEpisode:
     return await call.container.forgetting.remove(call.scope, episode_id, call.request_id)
 
 
-@routes.add("POST", "/memory/{episode_id}/restore", answer=RestoredEpisode)
+@routes.add("POST", "/memory/{episode_id}/restore", answer=RestoredEpisode, errors=(ConflictError, Gone))
 async def restore(call: Call[Nothing, Nothing]) -> RestoredEpisode:
     """Bring a soft-deleted episode back."""
     episode_id = call.path_id("episode_id", _NO_EPISODE)

@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from app import __version__
 from app.http.requests import CONTAINER
 from app.http.responses import bare
+from app.http.routing import BareRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The process answers."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """The process answers, and which release it is."""
+
+    status: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What was looked at, and whether it answers."""
+
+    status: str
+    checks: dict[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadiness(Readiness):
+    """What is missing, by name."""
+
+    missing: list[str]
 
 
 async def health(request: web.Request) -> web.Response:
     """The process answers."""
-    return bare({"status": "ok"})
+    return bare(Health("ok"))
 
 
 async def live(request: web.Request) -> web.Response:
     """The process answers, and which release it is."""
-    return bare({"status": "ok", "version": __version__})
+    return bare(Liveness("ok", __version__))
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -26,8 +58,12 @@ async def ready(request: web.Request) -> web.Response:
     checks = await asyncio.shield(request.app[CONTAINER].check())
     missing = sorted(name for name, answers in checks.items() if not answers)
     if missing:
-        return bare({"status": "unavailable", "checks": checks, "missing": missing}, 503)
-    return bare({"status": "ok", "checks": checks})
+        return bare(Unreadiness("unavailable", checks, missing), 503)
+    return bare(Readiness("ok", checks))
 
 
-PROBES = {"/health": health, "/health/live": live, "/health/ready": ready}
+PROBES = (
+    BareRoute("/health", health, {200: Health}),
+    BareRoute("/health/live", live, {200: Liveness}),
+    BareRoute("/health/ready", ready, {200: Readiness, 503: Unreadiness}),
+)

@@ -6,7 +6,7 @@ orjson writes. The same declaration is what documents the API.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from app.auth.models import Identity
 from app.container import Container
 from app.elastic.scope import Scope
-from app.errors import AuthenticationError, NotFound
+from app.errors import AuthenticationError, NotFound, RemembrError
 from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID, idempotency_key, read_body, read_query
 from app.http.responses import success
 from app.idempotency.models import Answered, Creation, fingerprint_of
@@ -89,7 +89,12 @@ Handler = Callable[[Call[B, Q]], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One declared route. answer: what `data` of a success holds."""
+    """One declared route.
+
+    answer: what `data` of a success holds. keyed: takes an idempotency key. errors: those that can't be
+    told from the rest of the declaration. sends: type of the request body. gives: types of a success
+    that is a file instead of an envelope.
+    """
 
     method: str
     path: str
@@ -99,6 +104,10 @@ class Route:
     answer: Any
     status: int
     public: bool
+    keyed: bool = False
+    errors: tuple[type[RemembrError], ...] = ()
+    sends: str = "application/json"
+    gives: tuple[str, ...] = ()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Validate, call the handler, wrap its answer."""
@@ -114,6 +123,15 @@ class Route:
         if call.answered.reused:
             response.headers["X-Idempotency-Key-Reused"] = "true"
         return response
+
+
+@dataclass(frozen=True, slots=True)
+class BareRoute:
+    """A public GET that answers without the envelope. answers: by status; a `str` is a media type."""
+
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    answers: Mapping[int, Any]
 
 
 @dataclass(slots=True)
@@ -132,11 +150,16 @@ class Routes:
         query: type[Q] = Nothing,  # type: ignore[assignment]
         status: int = 200,
         public: bool = False,
+        keyed: bool = False,
+        errors: tuple[type[RemembrError], ...] = (),
+        sends: str = "application/json",
+        gives: tuple[str, ...] = (),
     ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
-        """Declare a route; the decorated coroutine handles it."""
+        """Declare a route, as `Route` describes it; the decorated coroutine handles it."""
 
         def register(handler: Handler[B, Q]) -> Handler[B, Q]:
-            self.all.append(Route(method, path, handler, body, query, answer, status, public))
+            route = Route(method, path, handler, body, query, answer, status, public, keyed, errors, sends, gives)
+            self.all.append(route)
             return handler
 
         return register

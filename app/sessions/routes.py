@@ -18,7 +18,7 @@ routes = Routes()
 _MISSING = "SESSION_NOT_FOUND"
 
 
-@routes.add("POST", "/sessions", body=NewSession, answer=CreatedSession, status=201)
+@routes.add("POST", "/sessions", body=NewSession, answer=CreatedSession, status=201, keyed=True)
 async def create(call: Call[NewSession, Nothing]) -> CreatedSession:
     """Create a session."""
     return await call.container.sessions.create(call.creation(), call.body, call.answered, call.request_id)
