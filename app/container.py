@@ -27,6 +27,7 @@ from app.errors import EngineError, Unavailable
 from app.forgetting.purge import PurgeService
 from app.forgetting.service import ForgettingService
 from app.idempotency.store import OnceStore
+from app.limits import RateLimiter
 from app.outbox import Outbox
 from app.redis import RedisGate, open_redis
 from app.sessions.service import SessionService
@@ -88,6 +89,7 @@ class Container:
 
     settings: Settings
     core: Core
+    limiter: RateLimiter
     auth: AuthService
     sessions: SessionService
     episodes: EpisodeService
@@ -126,6 +128,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         yield Container(
             settings,
             core,
+            RateLimiter(core.redis, settings.index_prefix),
             auth,
             SessionService(session_store, episode_store, settings.window_tokens),
             EpisodeService(episode_store, session_store, embedder, core.outbox, settings),

@@ -11,9 +11,11 @@ from app.auth.routes import routes as auth_routes
 from app.container import open_container
 from app.episodes.routes import routes as episode_routes
 from app.forgetting.routes import routes as forgetting_routes
+from app.http.cors import allow_origin, preflights
 from app.http.docs import docs_routes
 from app.http.health import PROBES
 from app.http.middlewares import PUBLIC, authentication, errors, request_ids
+from app.http.rate_limits import rate_limits, show_limits
 from app.http.requests import CONTAINER
 from app.http.routing import Route
 from app.sessions.routes import routes as session_routes
@@ -30,7 +32,10 @@ DOCS = docs_routes(ROUTES, PROBES, BASE_PATH)
 
 def create_app(settings: Settings) -> web.Application:
     """The application; it connects and loads its model when it starts."""
-    app = web.Application(middlewares=[request_ids, errors, authentication], client_max_size=settings.body_max_bytes)
+    app = web.Application(
+        middlewares=[request_ids, preflights, errors, authentication, rate_limits],
+        client_max_size=settings.body_max_bytes,
+    )
     public = {(route.method, BASE_PATH + route.path) for route in ROUTES if route.public}
     for route in ROUTES:
         app.router.add_route(route.method, BASE_PATH + route.path, route.serve)
@@ -47,4 +52,6 @@ def create_app(settings: Settings) -> web.Application:
             yield
 
     app.cleanup_ctx.append(container)
+    app.on_response_prepare.append(show_limits)
+    app.on_response_prepare.append(allow_origin)
     return app

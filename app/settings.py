@@ -7,6 +7,7 @@ Each field is the environment variable `REMEMBR_<NAME>`; its description is the 
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -144,6 +145,33 @@ class Settings(BaseSettings):
     )
 
     # -- HTTP
+    rate_limit_per_minute: int = Field(
+        1_200,
+        ge=0,
+        description=(
+            "Requests a minute by one API key, or by one user with tokens; as many at once, then a 60th of it a second."
+            " 0: no limit."
+        ),
+    )
+    sign_in_per_address: int = Field(
+        60, ge=0, description="Registrations and log-ins a minute from one address. 0: no limit."
+    )
+    sign_in_per_email: int = Field(
+        10, ge=0, description="Registrations and log-ins a minute with one e-mail address. 0: no limit."
+    )
+    trusted_proxies: str = Field(
+        "",
+        description=(
+            "Networks of reverse proxies whose X-Forwarded-For tells the caller's address, separated by commas."
+        ),
+    )
+    cors_origins: str = Field(
+        "",
+        description=(
+            "Origins whose pages may call the API from a browser, such as `https://app.example.com`, separated by"
+            " commas; `*` for all. Empty: none."
+        ),
+    )
     close_sync_clients: bool = Field(
         True,
         description=(
@@ -151,9 +179,30 @@ class Settings(BaseSettings):
         ),
     )
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for text in _parts(value):
+            ip_network(text, strict=False)
+        return value
+
+    @property
+    def proxy_networks(self) -> list[str]:
+        """`trusted_proxies`, one by one."""
+        return _parts(self.trusted_proxies)
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """`cors_origins`, one by one."""
+        return [origin.rstrip("/") for origin in _parts(self.cors_origins)]
+
     @field_validator("jwt_secret")
     @classmethod
     def _strong(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters; `openssl rand -hex 32` makes one")
         return value
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -59,6 +59,8 @@ def stores(elasticsearch_url: str | None, redis_url: str | None) -> Iterator[Set
             jwt_secret=SecretStr(uuid.uuid4().hex + uuid.uuid4().hex),
             index_prefix=f"bench-{uuid.uuid4().hex[:8]}",
             bcrypt_rounds=4,
+            rate_limit_per_minute=0,
+            sign_in_per_address=0,
             host="127.0.0.1",
             log_level="WARNING",
         )

@@ -45,6 +45,9 @@ def base_settings() -> Iterator[Settings]:
             jwt_secret=SecretStr("a-secret-for-tests-that-is-long-enough"),
             index_prefix=f"test-{uuid.uuid4().hex[:8]}",
             bcrypt_rounds=4,
+            # Hundreds register from one address, and some tests one account many times.
+            sign_in_per_address=0,
+            sign_in_per_email=0,
             host="127.0.0.1",
             port=0,
         )

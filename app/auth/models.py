@@ -118,9 +118,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks, and by what."""
+    """Who asks, and by what. credential_id: names the key, or the user of a token, for counting."""
 
     scope: Scope
+    credential_id: str
     email: str
     is_owner: bool
     user_created_at: datetime

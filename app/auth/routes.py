@@ -15,6 +15,7 @@ from app.auth.models import (
     TokenPair,
 )
 from app.errors import AuthenticationError, AuthorizationError, ConflictError
+from app.http.rate_limits import limit_sign_in
 from app.http.routing import Call, Nothing, Routes
 
 routes = Routes()
@@ -26,12 +27,14 @@ _REFUSED = (AuthenticationError,)
 )
 async def register(call: Call[Registration, Nothing]) -> TokenPair:
     """Create a new organisation and its first user."""
+    await limit_sign_in(call.request, call.body.email)
     return await call.container.auth.register(call.body)
 
 
 @routes.add("POST", "/auth/login", body=Login, answer=TokenPair, public=True, errors=_REFUSED)
 async def login(call: Call[Login, Nothing]) -> TokenPair:
     """Get tokens for e-mail and password."""
+    await limit_sign_in(call.request, call.body.email)
     return await call.container.auth.login(call.body)
 
 

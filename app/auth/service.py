@@ -110,6 +110,7 @@ class AuthService:
         claims = self._tokens.read("access", credential)
         return Identity(
             scope=Scope(claims["org"], claims["sub"]),
+            credential_id=f"user:{claims['sub']}",
             email=claims["email"],
             is_owner=claims["owner"],
             user_created_at=from_iso(claims["since"]),
@@ -175,6 +176,7 @@ class AuthService:
         self._note_use(key)
         return Identity(
             scope=Scope(key.org_id, key.user_id, key.agent_id),
+            credential_id=f"key:{key.id}",
             email=stored.email,
             is_owner=False,
             user_created_at=stored.user_created_at,

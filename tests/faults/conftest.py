@@ -48,6 +48,7 @@ async def fault_settings(fault_engines: engines.Engines) -> Settings:
         elasticsearch_timeout_s=REQUEST_TIMEOUT_S,
         jwt_secret=SecretStr("a-secret-for-tests-that-is-long-enough"),
         bcrypt_rounds=4,
+        sign_in_per_address=0,
         host="127.0.0.1",
         port=0,
     )
