@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests import documented
+from tests import coverage, documented
 
 TIMEOUT_S = 30.0
 USER_AGENT = "remembr-tests"
@@ -85,5 +85,6 @@ class Client:
 async def connect(base_url: str) -> AsyncIterator[Client]:
     """A client of the server at `base_url`."""
     headers = {"User-Agent": USER_AGENT}
-    async with httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, headers=headers) as http:
+    hooks = {"response": [coverage.record]}
+    async with httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, headers=headers, event_hooks=hooks) as http:
         yield Client(http)

@@ -26,6 +26,8 @@ from app.settings import Settings
 from tests.client import Client, connect
 from workers.run import make_worker
 
+pytest_plugins = ["tests.coverage"]
+
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.api.conftest import OpenClient
 from tests.client import Client
+from tests.promises import proves
 
 REVOCATION_S = 1.0
 MARGIN_S = 2.0
@@ -29,6 +30,7 @@ async def eventually(status: int, client: Client) -> None:
         await asyncio.sleep(0.05)
 
 
+@proves("auth.key-secret")
 async def test_a_new_key_shows_its_secret_and_all_that_was_asked(organisation: Client) -> None:
     agent, until = str(uuid.uuid4()), "2099-01-01T00:00:00Z"
     key = await new_key(organisation, name=" named ", agent_id=agent, expires_at=until)
@@ -39,6 +41,7 @@ async def test_a_new_key_shows_its_secret_and_all_that_was_asked(organisation: C
     assert key["created_at"].endswith("Z")
 
 
+@proves("envelope.null")
 async def test_nulls_are_the_same_as_nothing(organisation: Client) -> None:
     key = await new_key(organisation, agent_id=None, expires_at=None)
     assert (key["agent_id"], key["expires_at"]) == (None, None)
@@ -48,6 +51,7 @@ async def test_unknown_fields_are_ignored(organisation: Client) -> None:
     await new_key(organisation, scope="agent", anything={"at": ["all"]})
 
 
+@proves("auth.key-secret")
 async def test_listed_keys_never_show_the_secret(organisation: Client) -> None:
     key = await new_key(organisation)
     response = await organisation.send("GET", "/api-keys")
@@ -70,6 +74,7 @@ async def test_a_key_with_an_agent_acts_as_that_agent(organisation: Client, open
     assert (me["agent_id"], me["user_id"], me["org_id"]) == (agent, organisation.user_id, organisation.org_id)
 
 
+@proves("auth.key-revoked")
 async def test_a_revoked_key_is_gone_here_at_once_and_on_other_servers_within_a_second(
     organisation: Client, open_client: OpenClient, second_url: str
 ) -> None:
@@ -97,6 +102,7 @@ async def test_a_key_may_revoke_itself(organisation: Client, open_client: OpenCl
     await itself.error("GET", "/me", 401)
 
 
+@proves("auth.key-expiry")
 async def test_a_key_stops_when_it_expires(organisation: Client, open_client: OpenClient) -> None:
     until = datetime.now(UTC) + timedelta(seconds=1.5)
     key = await new_key(organisation, expires_at=until.isoformat())
@@ -131,6 +137,7 @@ async def test_an_expiry_may_come_in_any_offset(organisation: Client) -> None:
         ("expires_at", {}),
     ],
 )
+@proves("auth.key-expiry")
 async def test_a_bad_key_is_refused_and_not_made(member: Client, field: str, value: object) -> None:
     before = (await member.data("GET", "/api-keys"))["total"]
     error = await member.error("POST", "/api-keys", 422, json={"name": "bad", field: value})

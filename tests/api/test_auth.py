@@ -12,6 +12,7 @@ import pytest
 from tests.api.conftest import OpenClient
 from tests.client import Client
 from tests.conftest import PASSWORD
+from tests.promises import proves
 
 
 def new_email() -> str:
@@ -95,12 +96,14 @@ async def test_a_refresh_token_buys_an_access_token(organisation: Client) -> Non
     assert (me["user_id"], me["org_id"]) == (organisation.user_id, organisation.org_id)
 
 
+@proves("auth.refresh")
 async def test_a_refresh_token_can_be_used_again(organisation: Client) -> None:
     body = {"refresh_token": organisation.tokens["refresh_token"]}
     await organisation.data("POST", "/auth/refresh", json=body)
     await organisation.data("POST", "/auth/refresh", json=body)
 
 
+@proves("auth.logout")
 async def test_logging_out_makes_the_refresh_token_useless_everywhere_at_once(
     organisation: Client, open_client: OpenClient, second_url: str
 ) -> None:
@@ -136,6 +139,7 @@ async def test_a_token_signed_by_another_is_refused(organisation: Client) -> Non
 
 
 @pytest.mark.parametrize("path", ["/auth/me", "/me"])
+@proves("auth.me")
 async def test_me_tells_a_token_who_it_is(organisation: Client, path: str) -> None:
     organisation.use(organisation.tokens["access_token"])
     me = await organisation.data("GET", path)
@@ -147,6 +151,7 @@ async def test_me_tells_a_token_who_it_is(organisation: Client, path: str) -> No
     assert me["created_at"].endswith("Z")
 
 
+@proves("auth.me")
 async def test_me_tells_a_key_the_same_as_a_token_but_for_the_method(organisation: Client) -> None:
     by_key = await organisation.data("GET", "/me")
     organisation.use(organisation.tokens["access_token"])
@@ -156,6 +161,7 @@ async def test_me_tells_a_key_the_same_as_a_token_but_for_the_method(organisatio
 
 
 @pytest.mark.parametrize("kind", ["key", "token"])
+@proves("auth.headers")
 async def test_a_credential_may_come_in_either_header(organisation: Client, kind: str) -> None:
     key = organisation.http.headers.pop("Authorization").removeprefix("Bearer ")
     credential = key if kind == "key" else organisation.tokens["access_token"]
@@ -168,6 +174,7 @@ async def test_a_credential_may_come_in_either_header(organisation: Client, kind
         assert me["user_id"] == organisation.user_id
 
 
+@proves("auth.both-headers")
 async def test_authorization_decides_where_both_headers_come(organisation: Client, stranger: Client) -> None:
     theirs = stranger.http.headers["Authorization"].removeprefix("Bearer ")
     me = await organisation.data("GET", "/me", headers={"X-API-Key": theirs})
@@ -217,6 +224,7 @@ async def test_what_is_no_credential_is_401(anonymous: Client, headers: dict[str
         ("org_name", "a\x00b"),
     ],
 )
+@proves("envelope.validation")
 async def test_a_bad_registration_names_the_field_and_repeats_no_value(
     anonymous: Client, field: str, value: object
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.client import Client
+from tests.promises import proves
 
 JSON = {"Content-Type": "application/json"}
 SECRET = "hunter2"
@@ -94,6 +95,7 @@ def places(error: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("bad", BAD_EPISODES, ids=named)
+@proves("memory.limits", "memory.clean", "memory.created-at")
 async def test_a_bad_episode_is_refused_whole_and_in_a_batch(member: Client, bad: tuple[str, Any]) -> None:
     field, value = bad
     before = (await member.search())["total"]
@@ -122,6 +124,7 @@ async def test_a_surrogate_where_nobody_looks_changes_no_rule(organisation: Clie
         assert places(error) == {"metadata"}
 
 
+@proves("envelope.validation")
 async def test_every_missing_and_wrong_field_is_named_at_once(organisation: Client) -> None:
     assert places(await organisation.error("POST", "/memory", 422, json={})) == {"role", "content"}
     body: dict[str, Any] = {
@@ -189,6 +192,7 @@ async def test_a_bad_search_is_refused(member: Client, field: str, value: Any) -
     assert places(error) == {field}
 
 
+@proves("envelope.null")
 async def test_nulls_are_the_same_as_absence(corpus_of_one: Client) -> None:
     names = (
         "session_id", "role", "tags", "tag_filters", "from_time", "to_time", "limit", "offset", "search_mode", "mode",
@@ -206,6 +210,7 @@ async def corpus_of_one(organisation: Client) -> Client:
     return organisation
 
 
+@proves("envelope.unknown-fields")
 async def test_unknown_fields_are_ignored(corpus_of_one: Client) -> None:
     await corpus_of_one.search("fine", user_id="x", threshold=0.9, search_type={"a": []}, org_id=None)
 

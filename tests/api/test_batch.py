@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.client import Client
+from tests.promises import proves
 
 GOOD = {"role": "user", "content": "good"}
 
@@ -16,6 +17,7 @@ async def batch(client: Client, episodes: list[Any]) -> Any:
     return await client.data("POST", "/memory/batch", status=201, json={"episodes": episodes})
 
 
+@proves("memory.batch")
 async def test_every_item_is_answered_in_order(unembedded: Client) -> None:
     answer = await batch(unembedded, [GOOD | {"content": f"note {n}"} for n in range(30)])
     assert (answer["stored"], answer["failed"]) == (30, 0)
@@ -28,6 +30,7 @@ async def test_every_item_is_answered_in_order(unembedded: Client) -> None:
     assert ids == {item["episode_id"] for item in answer["items"]}
 
 
+@proves("memory.batch")
 async def test_what_is_wrong_with_one_stops_no_other(unembedded: Client, stranger: Client) -> None:
     theirs = await stranger.session()
     mine = await unembedded.session()
@@ -58,12 +61,14 @@ async def test_what_is_wrong_with_one_stops_no_other(unembedded: Client, strange
     assert (await unembedded.search())["total"] == 2
 
 
+@proves("envelope.null")
 async def test_nulls_are_absent_in_items_too(organisation: Client) -> None:
     nulls = {"session_id": None, "tags": None, "metadata": None, "created_at": None}
     answer = await batch(organisation, [GOOD | nulls, GOOD | {"unknown": 1}])
     assert [item["status"] for item in answer["items"]] == [201, 201]
 
 
+@proves("memory.batch")
 async def test_five_hundred_fit_and_one_more_does_not(unembedded: Client) -> None:
     error = await unembedded.error("POST", "/memory/batch", 422, json={"episodes": [GOOD] * 501})
     assert error["details"]["errors"][0]["loc"] == ["body", "episodes"]

@@ -11,6 +11,7 @@ from app.http.routing import Route
 from app.main import ROUTES
 from tests.api.paths import each, filled, has_body, has_ids, needed
 from tests.client import Client
+from tests.promises import proves
 
 ID = str(uuid.uuid4())
 JSON = {"Content-Type": "application/json"}
@@ -30,6 +31,7 @@ async def test_wrong_credentials_are_401(anonymous: Client, route: Route) -> Non
 
 
 @each(has_ids)
+@proves("auth.bad-id")
 async def test_an_id_in_the_path_that_is_no_uuid_is_404(member: Client, route: Route) -> None:
     for path_id in ["nothing", "1", "%00", "%F0%9F%98%80", "..%2F..", "*", "_all", "-" * 36]:
         error = await member.error(route.method, filled(route, path_id), 404)
@@ -43,6 +45,7 @@ async def test_an_id_that_names_nothing_is_404(member: Client, route: Route) -> 
 
 
 @each()
+@proves("envelope.malformed")
 async def test_a_wrong_method_is_405_and_says_which_are_right(member: Client, route: Route) -> None:
     response = await member.send("PUT", filled(route, ID))
     assert response.status_code == 405
@@ -64,6 +67,7 @@ MALFORMED = [
 
 
 @each(has_body)
+@proves("envelope.malformed")
 async def test_a_body_that_is_no_json_is_400(member: Client, route: Route) -> None:
     for content in MALFORMED:
         error = await member.error(
@@ -89,6 +93,7 @@ async def test_another_content_type_is_415(member: Client, route: Route) -> None
 
 
 @each()
+@proves("memory.limits")
 async def test_a_body_over_one_mebibyte_is_413(member: Client, route: Route) -> None:
     content = b'{"a": "' + b"x" * LIMIT + b'"}'
     error = await member.error(
@@ -112,12 +117,14 @@ async def test_a_body_without_a_length_is_bounded_too(member: Client) -> None:
 
 
 @each(lambda route: not has_body(route))
+@proves("envelope.empty-body")
 async def test_clients_may_send_the_json_header_without_a_body(member: Client, route: Route) -> None:
     response = await member.send(route.method, filled(route, ID), headers=JSON, params=needed(route))
     assert response.status_code == (404 if has_ids(route) else route.status)
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/memory/", "/sessions/x/nothing", "/auth", "/%00", "//sessions"])
+@proves("envelope.errors", "envelope.malformed")
 async def test_an_unknown_path_is_404_in_the_same_shape(anonymous: Client, path: str) -> None:
     error = await anonymous.error("GET", path, 404)
     assert error["code"] == "NOT_FOUND"
@@ -140,6 +147,7 @@ async def test_a_bad_time_in_a_query_is_422(member: Client, route: Route) -> Non
 
 
 @pytest.mark.parametrize("given", ["abc-123", "x" * 128, "with spaces (and) signs!"])
+@proves("envelope.request-id")
 async def test_a_request_id_is_taken(anonymous: Client, given: str) -> None:
     for path, status in (("/me", 401), ("/nothing", 404), ("/health", 200)):
         response = await anonymous.send("GET", path, headers={"X-Request-ID": given})
@@ -148,6 +156,7 @@ async def test_a_request_id_is_taken(anonymous: Client, given: str) -> None:
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, b"caf\xc3\xa9", b"a\tb"])
+@proves("envelope.request-id")
 async def test_a_request_id_that_is_not_sane_is_made(member: Client, given: str | bytes | None) -> None:
     headers: dict[str, Any] = {} if given is None else {"X-Request-ID": given}
     ids = set()
@@ -158,6 +167,7 @@ async def test_a_request_id_that_is_not_sane_is_made(member: Client, given: str 
     assert all(made and made != given for made in ids)
 
 
+@proves("envelope.success")
 async def test_the_request_id_is_in_header_envelope_and_data(member: Client) -> None:
     response = await member.send("POST", "/sessions", json={}, headers={"X-Request-ID": "mine"})
     assert response.headers["X-Request-ID"] == response.json()["request_id"] == "mine"

@@ -20,6 +20,7 @@ from app.settings import Settings
 from tests.api.conftest import OpenClient
 from tests.client import Client
 from tests.conftest import Embed
+from tests.promises import proves
 
 EVER = {"from_time": "2000-01-01", "to_time": "2100-01-01"}
 
@@ -70,6 +71,7 @@ async def reads(client: Client, session_id: str) -> dict[str, Any]:
     }
 
 
+@proves("delete.session")
 async def test_a_deleted_session_is_empty_in_every_read_and_goes_on_being_used(organisation: Client) -> None:
     session_id, other = await organisation.session(), await organisation.session()
     for n in range(3):
@@ -134,6 +136,7 @@ async def test_three_thousand_episodes_go_in_one_call_while_others_are_stored_an
     assert (await reads(unembedded, other))["history"] == kept > 0
 
 
+@proves("delete.user")
 async def test_scenario_7_a_forgotten_user_is_gone_from_every_read_at_once(
     organisation: Client, agent_of: OpenClient
 ) -> None:
@@ -170,6 +173,7 @@ async def test_scenario_7_a_forgotten_user_is_gone_from_every_read_at_once(
     assert (await organisation.search())["total"] == 1
 
 
+@proves("scope.user-delete")
 async def test_an_agents_key_cannot_delete_a_user(organisation: Client, agent_of: OpenClient) -> None:
     """Scenario 7."""
     agent = await agent_of(organisation)
@@ -184,6 +188,7 @@ async def test_a_user_that_is_not_there_is_404(organisation: Client, user_id: st
     await organisation.error("DELETE", f"/memory/user/{user_id}", 404, "USER_NOT_FOUND")
 
 
+@proves("scope.user-delete")
 async def test_an_owner_forgets_any_user_of_its_organisation_and_others_only_themselves(
     organisation: Client, new_organisation: Any, es: AsyncElasticsearch, settings: Settings
 ) -> None:
@@ -206,6 +211,7 @@ async def test_an_owner_forgets_any_user_of_its_organisation_and_others_only_the
     assert AccountStore.user_id(login["email"]) == moved.user_id
 
 
+@proves("delete.hard")
 async def test_a_hard_delete_is_final_whether_deleted_before_or_not(organisation: Client) -> None:
     """Scenario 7."""
     first, second = await organisation.store("one"), await organisation.store("two")
@@ -244,6 +250,7 @@ async def test_a_hard_delete_leaves_nothing_in_the_contexts_of_what_was_said_aft
     assert last["_source"]["context_of"] == [kept[0]]
 
 
+@proves("delete.user")
 async def test_scenario_7_nothing_of_a_forgotten_user_is_left_after_the_purge(
     organisation: Client,
     stranger: Client,
@@ -301,6 +308,7 @@ async def test_the_purge_removes_refresh_tokens_that_have_expired(
     await organisation.data("POST", "/auth/refresh", json={"refresh_token": organisation.tokens["refresh_token"]})
 
 
+@proves("memory.read-your-writes")
 async def test_deletes_and_restores_are_seen_by_every_server_process_at_once(
     organisation: Client, open_client: OpenClient, second_url: str
 ) -> None:

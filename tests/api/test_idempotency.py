@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.types import JsonObject, from_iso, iso
 from tests.client import Client, connect
 from tests.conftest import NewOrganisation, serving
+from tests.promises import proves
 
 REPLAY = "X-Idempotent-Replay"
 REUSED = "X-Idempotency-Key-Reused"
@@ -50,6 +51,7 @@ def _said(content: str, session_id: str | None = None) -> JsonObject:
         ("/memory/batch", {"episodes": [{"role": "user", "content": "one"}, {"role": "user", "content": ""}]}),
     ],
 )
+@proves("idempotency.replay")
 async def test_scenario_10_a_repeat_replays_the_first_answer(
     organisation: Client, header: str, path: str, body: JsonObject
 ) -> None:
@@ -72,6 +74,7 @@ async def test_null_absence_and_the_order_of_fields_make_no_other_body(organisat
     assert _data(again) == _data(first)
 
 
+@proves("idempotency.other-body")
 async def test_another_body_under_the_same_key_is_a_new_write_that_says_so(organisation: Client) -> None:
     first = await _post(organisation, "/memory", "k", _said("one"))
     other = await _post(organisation, "/memory", "k", _said("two"))
@@ -82,12 +85,14 @@ async def test_another_body_under_the_same_key_is_a_new_write_that_says_so(organ
         assert (_data(again), again.headers[REPLAY]) == (_data(response), "true")
 
 
+@proves("idempotency.apart")
 async def test_scenario_10_one_key_in_two_organisations_is_two_things(organisation: Client, stranger: Client) -> None:
     ours, theirs = [await _post(client, "/memory", "k", _said("x")) for client in (organisation, stranger)]
     assert ours.json()["data"]["episode_id"] != theirs.json()["data"]["episode_id"]
     assert REPLAY not in theirs.headers
 
 
+@proves("idempotency.apart")
 async def test_scenario_10_one_key_in_two_sessions_is_two_things(organisation: Client) -> None:
     sessions = [await organisation.session() for _ in range(2)]
     stored = [await _post(organisation, "/memory", "autogen-default-0", _said("x", id)) for id in sessions]
@@ -95,6 +100,7 @@ async def test_scenario_10_one_key_in_two_sessions_is_two_things(organisation: C
     assert len({response.json()["data"]["episode_id"] for response in stored}) == 2
 
 
+@proves("idempotency.apart")
 async def test_two_agents_of_one_user_do_not_share_keys(organisation: Client) -> None:
     ids = set()
     for agent in ("8c9a1a9c-8d5b-4c3e-9c51-0c6a6f6f1c01", "8c9a1a9c-8d5b-4c3e-9c51-0c6a6f6f1c02"):
@@ -105,6 +111,7 @@ async def test_two_agents_of_one_user_do_not_share_keys(organisation: Client) ->
     assert len(ids) == 2
 
 
+@proves("idempotency.race")
 async def test_a_hundred_at_once_on_two_servers_make_one_thing(organisation: Client, second_url: str) -> None:
     credential = organisation.http.headers["Authorization"]
     async with connect(second_url) as other:
@@ -118,6 +125,7 @@ async def test_a_hundred_at_once_on_two_servers_make_one_thing(organisation: Cli
     assert (await organisation.search(""))["total"] == 1
 
 
+@proves("idempotency.redis")
 async def test_it_holds_when_redis_is_flushed_in_between(
     organisation: Client, worker_container: WorkerContainer
 ) -> None:
@@ -135,6 +143,7 @@ async def test_a_soft_deleted_thing_is_not_made_again(organisation: Client) -> N
     assert (await organisation.search(""))["total"] == 0
 
 
+@proves("idempotency.batch")
 async def test_a_batch_that_was_cut_short_is_completed_by_its_repeat(
     organisation: Client, worker_container: WorkerContainer
 ) -> None:
@@ -171,6 +180,7 @@ def age(worker_container: WorkerContainer) -> Age:
     return apply
 
 
+@proves("idempotency.day")
 async def test_a_key_is_forgotten_after_a_day(organisation: Client, age: Any) -> None:
     session = await _post(organisation, "/sessions", "k", {})
     await age("sessions", session.json()["data"]["session_id"])
@@ -185,6 +195,7 @@ async def test_a_key_is_forgotten_after_a_day(organisation: Client, age: Any) ->
 
 @pytest.mark.parametrize("key", ["x" * 256, "tab\there", "caf\u00e9\u0080"])
 @pytest.mark.parametrize("path", ["/sessions", "/memory", "/memory/batch"])
+@proves("idempotency.key")
 async def test_a_key_that_can_not_be_one_is_refused(organisation: Client, path: str, key: str) -> None:
     body = {"role": "user", "content": "x", "episodes": [_said("x")]}
     headers = {KEY: key.encode("utf-8")}
@@ -209,6 +220,7 @@ async def strict(settings: Settings, new_organisation: NewOrganisation) -> Async
         yield client
 
 
+@proves("idempotency.strict")
 async def test_strict_servers_refuse_another_body_under_the_same_key(strict: Client) -> None:
     first = await _post(strict, "/memory", "k", _said("one"))
     refused = await strict.error(

@@ -10,8 +10,10 @@ import pytest
 
 from tests.client import Client
 from tests.conftest import Embed
+from tests.promises import proves
 
 
+@proves("memory.read-your-writes")
 async def test_what_was_stored_is_found_by_its_words_at_once(organisation: Client) -> None:
     await organisation.store("User prefers email notifications on Fridays")
     assert await organisation.contents("notifications") == ["User prefers email notifications on Fridays"]
@@ -36,12 +38,14 @@ async def test_the_receipt_of_a_stored_episode(organisation: Client) -> None:
     assert (stored["session_id"], stored["token_count"], stored["embedding_status"]) == (session_id, 5, "pending")
 
 
+@proves("sessions.none")
 async def test_an_episode_needs_no_session(organisation: Client) -> None:
     stored = await organisation.data("POST", "/memory", status=201, json={"role": "user", "content": "alone"})
     assert stored["session_id"] is None
     assert (await organisation.search("alone"))["results"][0]["session_id"] is None
 
 
+@proves("envelope.unknown-fields")
 async def test_nulls_and_unknown_fields_are_ignored(organisation: Client) -> None:
     body: dict[str, Any] = {"role": "user", "content": "x", "session_id": None, "tags": None, "metadata": None}
     await organisation.data("POST", "/memory", status=201, json=body | {"created_at": None, "team_id": [1], "id": 7})
@@ -49,6 +53,7 @@ async def test_nulls_and_unknown_fields_are_ignored(organisation: Client) -> Non
     assert (result["tags"], result["metadata"], result["session_id"]) == ([], {}, None)
 
 
+@proves("search.fields")
 async def test_a_result_has_everything_that_was_stored(organisation: Client) -> None:
     session_id = await organisation.session()
     fields = {"role": "tool", "session_id": session_id, "tags": ["kind:fact", "x"], "metadata": {"team_id": "red"}}
@@ -72,6 +77,7 @@ async def test_a_result_has_everything_that_was_stored(organisation: Client) -> 
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
     ],
 )
+@proves("memory.created-at")
 async def test_history_is_imported_with_its_own_times(organisation: Client, given: str, shown: str) -> None:
     body = {"role": "user", "content": "long ago", "created_at": given}
     stored = await organisation.data("POST", "/memory", status=201, json=body)
@@ -80,6 +86,7 @@ async def test_history_is_imported_with_its_own_times(organisation: Client, give
     assert (await organisation.search())["results"][0]["created_at"] == shown
 
 
+@proves("envelope.time-fraction")
 async def test_a_fraction_of_a_second_is_kept(organisation: Client) -> None:
     await organisation.store("x", created_at="2026-04-22T10:00:00.123Z")
     shown = (await organisation.search())["results"][0]["created_at"]
@@ -92,6 +99,7 @@ async def test_a_session_that_is_not_there_is_404(organisation: Client) -> None:
     assert (await organisation.search())["total"] == 0
 
 
+@proves("delete.gone")
 async def test_scenario_14_a_deleted_episode_is_gone_from_every_read_at_once(
     organisation: Client, embed: Embed
 ) -> None:

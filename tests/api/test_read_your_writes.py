@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from app.settings import Settings
 from tests.api.conftest import OpenClient
 from tests.client import Client
+from tests.promises import proves
 
 CALLERS = 6
 ROUNDS = 3
@@ -70,6 +71,7 @@ async def round_of(writer: Client, reader: Client, word: str) -> None:
 
 @pytest.mark.parametrize("redis_is", [steady_redis, forgetful_redis], ids=["steady", "forgetful"])
 @pytest.mark.parametrize("callers_in", ["one organisation", "many organisations"])
+@proves("memory.read-your-writes")
 async def test_each_server_sees_at_once_what_the_other_answered(
     new_organisation: OpenClient, open_client: OpenClient, settings: Settings, second_url: str, redis_is: object,
     callers_in: str,

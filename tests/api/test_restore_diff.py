@@ -15,10 +15,12 @@ from tests.api.conftest import OpenClient
 from tests.api.test_forget import EVER, age_deletions, es, reads
 from tests.client import Client
 from tests.conftest import Embed
+from tests.promises import proves
 
 __all__ = ["es"]
 
 
+@proves("delete.restored")
 async def test_scenario_14_a_restored_episode_is_back_everywhere(organisation: Client, embed: Embed) -> None:
     """Scenario 14."""
     session_id = await organisation.session()
@@ -60,6 +62,7 @@ async def test_what_a_deleted_session_held_is_restored_with_its_vectors(organisa
     assert set((await reads(organisation, session_id)).values()) == {1}
 
 
+@proves("delete.restore")
 async def test_restoring_what_is_not_deleted_is_409_and_what_is_not_there_404(organisation: Client) -> None:
     """Scenario 14."""
     episode_id = await organisation.store("x")
@@ -77,6 +80,7 @@ async def test_of_ten_restores_at_once_one_is_told_that_it_did_it(organisation: 
 
 
 @pytest.mark.parametrize(("days", "status"), [(29, 200), (31, 410)])
+@proves("delete.restore")
 async def test_scenario_14_an_episode_can_be_restored_for_thirty_days(
     organisation: Client, es: AsyncElasticsearch, settings: Settings, days: int, status: int
 ) -> None:
@@ -123,6 +127,7 @@ async def diff(client: Client, **params: Any) -> Any:
     return await client.data("GET", "/memory/diff", params=EVER | params)
 
 
+@proves("diff.added")
 async def test_scenario_8_a_diff_is_what_was_said_in_a_period_oldest_first_ends_included(
     organisation: Client,
 ) -> None:
@@ -145,6 +150,7 @@ async def test_scenario_8_a_diff_is_what_was_said_in_a_period_oldest_first_ends_
     assert [episode["content"] for episode in (await diff(organisation, limit=1))["added"]] == ["minute -1"]
 
 
+@proves("diff.deleted")
 async def test_a_diff_tells_what_was_deleted_in_the_period(organisation: Client) -> None:
     session_id = await organisation.session()
     gone, _ = await organisation.store("goes", session_id=session_id), await organisation.store("stays")
@@ -159,6 +165,7 @@ async def test_a_diff_tells_what_was_deleted_in_the_period(organisation: Client)
     assert (await diff(organisation, to_time="2026-01-01"))["deleted"] == []
 
 
+@proves("diff.narrowed")
 async def test_a_diff_is_narrowed_by_session_role_user_and_tags(organisation: Client) -> None:
     session_id = await organisation.session()
     await organisation.store("one", session_id=session_id, role="assistant", tags=["a", "b"])
@@ -198,6 +205,7 @@ async def test_a_diff_never_shows_another_organisation(organisation: Client, str
         ({"from_time": "2026-01-02", "to_time": "2026-01-01"}, "INVALID_TIME_RANGE"),
     ],
 )
+@proves("diff.narrowed")
 async def test_a_diff_of_no_period_or_a_wrong_one_is_422(member: Client, params: Any, code: str | None) -> None:
     error = await member.error("GET", "/memory/diff", 422, code, params=params)
     assert error["code"] == "VALIDATION_ERROR"

@@ -14,6 +14,7 @@ from app.http.routing import Route
 from app.types import METADATA_MAX_BYTES
 from tests.api.paths import each, filled, has_body
 from tests.client import Client
+from tests.promises import proves
 
 LONGEST = 100_000
 JSON = {"Content-Type": "application/json"}
@@ -56,6 +57,7 @@ async def through(client: Client, **fields: Any) -> None:
     ],
     ids=["planes", "ascii", "emoji", "marks", "space", "controls", "forms", "json", "tokens"],
 )
+@proves("memory.unicode")
 async def test_content_comes_out_byte_for_byte(unembedded: Client, content: str) -> None:
     await through(unembedded, content=content)
 
@@ -87,6 +89,7 @@ async def test_metadata_comes_out_as_it_went_in(unembedded: Client, metadata: di
     await through(unembedded, content="x", metadata=metadata)
 
 
+@proves("memory.limits")
 async def test_metadata_may_fill_its_limit(unembedded: Client) -> None:
     room = METADATA_MAX_BYTES - len('{"":""}')
     await through(unembedded, content="x", metadata={"k" * (room // 2): "v" * (room - room // 2)})

@@ -11,6 +11,7 @@ from app.http.routing import Route
 from tests.api.conftest import OpenClient
 from tests.api.paths import each, filled, has_ids
 from tests.client import Client
+from tests.promises import proves
 
 
 async def owned(client: Client) -> dict[str, str]:
@@ -42,6 +43,7 @@ async def state(client: Client, ids: dict[str, str]) -> list[Any]:
 
 
 @each(has_ids)
+@proves("scope.organisation")
 async def test_another_organisations_ids_are_404_and_change_nothing(
     organisation: Client, stranger: Client, route: Route
 ) -> None:
@@ -56,6 +58,7 @@ async def test_another_organisations_ids_are_404_and_change_nothing(
 
 
 @each(lambda route: route.method == "GET" and not has_ids(route))
+@proves("scope.organisation")
 async def test_no_listing_shows_another_organisation(organisation: Client, stranger: Client, route: Route) -> None:
     ids = await owned(organisation)
     text = (await stranger.send(route.method, route.path)).text
@@ -63,6 +66,7 @@ async def test_no_listing_shows_another_organisation(organisation: Client, stran
 
 
 @pytest.mark.parametrize("mode", ["semantic", "keyword", "hybrid"])
+@proves("scope.organisation")
 async def test_no_search_reaches_another_organisation(organisation: Client, stranger: Client, mode: str) -> None:
     ids = await owned(organisation)
     for fields in (
@@ -105,6 +109,7 @@ async def seen(client: Client, session_id: str) -> set[str]:
     return by_search
 
 
+@proves("scope.agent")
 async def test_agents_read_their_own_rows_and_those_of_no_agent_and_the_user_reads_all(
     organisation: Client, agent_of: OpenClient
 ) -> None:
@@ -144,6 +149,7 @@ async def test_an_agent_cannot_touch_another_agents_rows(organisation: Client, a
     assert await ada.contents() == []
 
 
+@proves("scope.metadata")
 async def test_scenario_13_scope_words_in_metadata_are_plain_metadata(
     organisation: Client, agent_of: OpenClient
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.api.conftest import Corpus
 from tests.client import Client, connect
 from tests.conftest import PASSWORD
+from tests.promises import proves
 
 CONFIDENCE = {
     "half": ["confidence:0.5"],
@@ -79,6 +80,7 @@ ALL_OF_KEY = {"half", "sixty", "high", "negative", "thousand", "empty"}
     ],
     ids=str,
 )
+@proves("search.tag-filters")
 async def test_operators(confidence: Client, wanted: dict[str, Any], names: set[str]) -> None:
     assert await found(confidence, wanted) == names
 
@@ -92,6 +94,7 @@ async def confidence(base_url: str) -> AsyncIterator[Client]:
         yield client
 
 
+@proves("search.tag-filters")
 async def test_scenario_4_numeric_tags(organisation: Client) -> None:
     tags = {"a": ["confidence:0.6"], "b": ["confidence:high"], "c": ["confidence:-1"], "d": []}
     await stored(organisation, tags)
@@ -107,6 +110,7 @@ async def test_all_filters_must_hold(confidence: Client) -> None:
     assert await found(confidence, *between, tags=["y"]) == set()
 
 
+@proves("search.tags")
 async def test_every_tag_must_match_exactly(organisation: Client) -> None:
     await stored(organisation, {"both": ["a:1", "b:2"], "one": ["a:1"], "longer": ["a:12", "b:2"], "case": ["A:1"]})
     assert await found(organisation, tags=["a:1"]) == {"both", "one"}
@@ -174,6 +178,7 @@ async def test_strange_keys_and_values_are_plain_data(organisation: Client) -> N
     ],
     ids=str,
 )
+@proves("search.bad-filters")
 async def test_a_bad_tag_filter_is_refused_and_named(member: Client, wanted: dict[str, Any], field: str | None) -> None:
     body = {"query": "x", "tag_filters": [{"key": "fine"}, wanted]}
     error = await member.error("POST", "/memory/search", 422, json=body)
@@ -237,10 +242,12 @@ async def test_times_include_both_ends(corpus: Corpus, start_h: float | None, en
         ("2026-01-07 10:00:00Z", 2),
     ],
 )
+@proves("envelope.times")
 async def test_times_come_in_every_iso_form(corpus: Corpus, from_time: str, count: int) -> None:
     assert (await corpus.client.search(None, from_time=from_time))["total"] == count
 
 
+@proves("search.times")
 async def test_times_out_of_order_are_told_so(member: Client) -> None:
     body = {"query": "x", "from_time": "2026-01-02T00:00:00Z", "to_time": "2026-01-01T23:59:59Z"}
     error = await member.error("POST", "/memory/search", 422, "INVALID_TIME_RANGE", json=body)

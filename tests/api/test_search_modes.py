@@ -11,6 +11,7 @@ import pytest
 from tests.api.conftest import Corpus
 from tests.client import Client
 from tests.conftest import Embed
+from tests.promises import proves
 
 MODES = ("semantic", "keyword", "hybrid")
 FRIDAYS = "User prefers email notifications on Fridays"
@@ -73,6 +74,7 @@ async def test_keyword_finds_only_what_has_a_word_of_the_query(organisation: Cli
 
 
 @pytest.mark.parametrize("filters", [{"tags": ["kind:x"]}, {"tag_filters": [{"key": "kind"}]}])
+@proves("search.keyword-filters")
 async def test_with_tag_filters_keyword_ranks_what_no_word_hits_last(
     organisation: Client, filters: dict[str, Any]
 ) -> None:
@@ -134,11 +136,13 @@ async def test_scenario_6_coding_assistant(organisation: Client, embed: Embed) -
     assert (await organisation.contents(question))[0] == rule
 
 
+@proves("search.no-floor")
 async def test_a_pending_episode_is_found_by_a_query_that_shares_no_word(organisation: Client) -> None:
     await organisation.store(FRIDAYS)
     assert await organisation.contents("What about mail at the weekend's eve?") == [FRIDAYS]
 
 
+@proves("search.no-floor")
 async def test_hybrid_ranks_everything_in_scope_pending_or_not(organisation: Client, embed: Embed) -> None:
     await organisation.store("The lighthouse was painted red")
     await embed()
@@ -150,6 +154,7 @@ async def test_hybrid_ranks_everything_in_scope_pending_or_not(organisation: Cli
 
 
 @pytest.mark.parametrize("mode", MODES)
+@proves("search.scores")
 async def test_scores_lie_in_0_to_1_and_never_rise(corpus: Corpus, mode: str) -> None:
     found = await corpus.client.search("the garden budget of week 3", search_mode=mode, limit=100)
     scores = [result["score"] for result in found["results"]]
@@ -206,6 +211,7 @@ async def test_weights_steer_hybrid(corpus: Corpus) -> None:
         ({}, (0.6, 0.3, 0.1)),
     ],
 )
+@proves("search.weights")
 async def test_weights_left_out_are_filled_in(corpus: Corpus, given: Any, full: tuple[float, ...]) -> None:
     found = await corpus.client.search("music", weights=given, explain=True, limit=1)
     parts = found["results"][0]["explanation"]
@@ -225,6 +231,7 @@ async def test_weights_left_out_are_filled_in(corpus: Corpus, given: Any, full: 
         ([0.6, 0.3, 0.1], ["body", "weights"]),
     ],
 )
+@proves("search.weights")
 async def test_weights_that_do_not_sum_to_1_are_refused(member: Client, weights: Any, loc: list[str]) -> None:
     error = await member.error("POST", "/memory/search", 422, json={"query": "x", "weights": weights})
     problem = error["details"]["errors"][0]
@@ -233,6 +240,7 @@ async def test_weights_that_do_not_sum_to_1_are_refused(member: Client, weights:
 
 
 @pytest.mark.parametrize("mode", ["semantic", "keyword"])
+@proves("search.weights")
 async def test_weights_with_another_mode_are_ignored(corpus: Corpus, mode: str) -> None:
     plain = await corpus.client.search("music", search_mode=mode)
     weighted = await corpus.client.search("music", search_mode=mode, weights={"semantic": 0.1, "recency": 0.1})
@@ -240,6 +248,7 @@ async def test_weights_with_another_mode_are_ignored(corpus: Corpus, mode: str) 
 
 
 @pytest.mark.parametrize("mode", MODES)
+@proves("search.default")
 async def test_mode_is_another_name_of_search_mode(corpus: Corpus, mode: str) -> None:
     plain = await corpus.client.search("music of week 2", search_mode=mode)
     assert (await corpus.client.search("music of week 2", mode=mode))["results"] == plain["results"]
@@ -247,6 +256,7 @@ async def test_mode_is_another_name_of_search_mode(corpus: Corpus, mode: str) ->
     assert both["results"] == plain["results"]
 
 
+@proves("search.default")
 async def test_hybrid_is_the_default(corpus: Corpus) -> None:
     plain = await corpus.client.search("music of week 2")
     assert plain["results"] == (await corpus.client.search("music of week 2", search_mode="hybrid"))["results"]
@@ -254,6 +264,7 @@ async def test_hybrid_is_the_default(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("query", [None, "", "  \n\t "])
 @pytest.mark.parametrize("mode", MODES)
+@proves("search.no-query")
 async def test_without_words_the_filters_count_newest_first(corpus: Corpus, query: str | None, mode: str) -> None:
     found = await corpus.client.search(query, search_mode=mode, tags=["topic:music"], limit=100)
     assert found["total"] == len(found["results"]) == 12
@@ -263,6 +274,7 @@ async def test_without_words_the_filters_count_newest_first(corpus: Corpus, quer
 
 
 @pytest.mark.parametrize("mode", MODES)
+@proves("search.scores")
 async def test_among_equals_the_newest_is_first(corpus: Corpus, mode: str) -> None:
     found = await corpus.client.search("An identical sentence", search_mode=mode, weights={"keyword": 1}, limit=4)
     assert {result["content"] for result in found["results"]} == {"An identical sentence"}

@@ -11,6 +11,7 @@ from app.settings import Settings
 from tests.api.conftest import Corpus, OpenClient
 from tests.client import Client
 from tests.conftest import serving
+from tests.promises import proves
 
 MODES = ("semantic", "keyword", "hybrid")
 QUERY = "the surprise about the garden budget of week 4"
@@ -45,6 +46,7 @@ async def ids(client: Client, **body: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("body", REQUESTS, ids=str)
+@proves("search.pages")
 async def test_pages_laid_end_to_end_are_the_one_long_list(searcher: Client, body: dict[str, Any]) -> None:
     whole = await searcher.data("POST", "/memory/search", json=body | {"limit": 100})
     long = [result["episode_id"] for result in whole["results"]]
@@ -114,6 +116,7 @@ async def test_a_window_shorter_than_the_scope_ends_the_list(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@proves("search.pages")
 async def test_an_offset_beyond_the_end_is_an_empty_page_with_the_same_total(searcher: Client, mode: str) -> None:
     whole = await searcher.search(QUERY, search_mode=mode)
     for offset in (64, 100, 99_999, 100_000, 10_000_000):

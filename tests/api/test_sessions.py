@@ -9,6 +9,7 @@ import pytest
 
 from tests.client import Client
 from tests.conftest import Embed
+from tests.promises import proves
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -37,6 +38,7 @@ def said(page: Any) -> list[str]:
     return [episode["content"] for episode in page["episodes"]]
 
 
+@proves("envelope.success")
 async def test_a_new_session_answers_what_it_was_given(organisation: Client) -> None:
     metadata = {"source": "docs", "nested": {"list": [1, None, True, 0.5]}}
     session = await organisation.data("POST", "/sessions", status=201, json={"metadata": metadata})
@@ -50,11 +52,13 @@ async def test_metadata_may_be_left_out(organisation: Client, options: dict[str,
     assert (await organisation.data("POST", "/sessions", status=201, **options))["metadata"] == {}
 
 
+@proves("envelope.empty-body")
 async def test_an_empty_body_with_the_json_header_is_no_body(organisation: Client) -> None:
     headers = {"Content-Type": "application/json"}
     assert (await organisation.data("POST", "/sessions", status=201, headers=headers))["metadata"] == {}
 
 
+@proves("sessions.list")
 async def test_sessions_are_listed_newest_first_in_pages_that_join_up(organisation: Client) -> None:
     made = [await organisation.session(n=n) for n in range(7)]
     pages: list[str] = []
@@ -71,6 +75,7 @@ async def test_sessions_are_listed_newest_first_in_pages_that_join_up(organisati
     assert times == sorted(times, reverse=True)
 
 
+@proves("sessions.list")
 async def test_a_listing_shows_metadata_and_message_counts(organisation: Client) -> None:
     session_id = await organisation.session(thread="support-42")
     await organisation.session()
@@ -94,6 +99,7 @@ async def test_an_empty_parameter_is_none(organisation: Client) -> None:
     assert (page["limit"], page["offset"]) == (20, 0)
 
 
+@proves("sessions.usage")
 async def test_a_session_is_read_with_its_window_and_token_usage(organisation: Client) -> None:
     session_id = await organisation.session(thread="a")
     await organisation.store("Question", session_id=session_id)
@@ -118,6 +124,7 @@ async def test_an_empty_session_has_an_empty_window(organisation: Client) -> Non
     assert read["token_usage"]["used"] == read["token_usage"]["message_count"] == 0
 
 
+@proves("sessions.window")
 async def test_the_window_keeps_the_newest_that_fit_and_system_messages(unembedded: Client) -> None:
     session_id = await unembedded.session()
     long = "word " * 99
@@ -133,6 +140,7 @@ async def test_the_window_keeps_the_newest_that_fit_and_system_messages(unembedd
     assert times[1] > (START + timedelta(minutes=15)).isoformat()
 
 
+@proves("sessions.history")
 async def test_history_is_the_newest_turns_in_ascending_order(unembedded: Client) -> None:
     session_id = await unembedded.session()
     await turns(unembedded, session_id, 60)
@@ -144,6 +152,7 @@ async def test_history_is_the_newest_turns_in_ascending_order(unembedded: Client
     assert said(await history(unembedded, session_id, limit=50, offset=50)) == [f"turn {n}" for n in range(10)]
 
 
+@proves("sessions.history")
 async def test_history_can_be_paged_from_the_oldest(unembedded: Client) -> None:
     session_id = await unembedded.session()
     await turns(unembedded, session_id, 25)
@@ -188,6 +197,7 @@ async def test_an_episode_in_a_history_has_all_its_fields(organisation: Client) 
         ({"to_time": "2026-03-01"}, []),
     ],
 )
+@proves("sessions.history-time")
 async def test_history_by_time_includes_both_ends(
     organisation: Client, params: dict[str, str], turns_found: list[int]
 ) -> None:
@@ -198,6 +208,7 @@ async def test_history_by_time_includes_both_ends(
     assert page["total"] == len(turns_found)
 
 
+@proves("envelope.plus")
 async def test_an_offset_whose_plus_was_not_escaped_is_read(organisation: Client) -> None:
     session_id = await organisation.session()
     await turns(organisation, session_id, 6)
@@ -217,6 +228,7 @@ async def test_an_unknown_order_is_refused(organisation: Client) -> None:
     assert error["details"]["errors"][0]["loc"] == ["query", "order"]
 
 
+@proves("memory.embedding")
 async def test_scenario_16_embedding_goes_from_pending_to_ready(organisation: Client, embed: Embed) -> None:
     session_id = await organisation.session()
     episode_id = await organisation.store("Order 1842 was shipped", session_id=session_id)

@@ -10,6 +10,7 @@ from remembr import RemembrClient
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import serving
+from tests.promises import proves
 
 SDK_HEADERS = {
     "User-Agent": "python-httpx/0.28.1",
@@ -18,6 +19,7 @@ SDK_HEADERS = {
 }
 
 
+@proves("envelope.sync-callers")
 async def test_one_client_outlives_the_event_loop_of_its_first_call(base_url: str, api_key: str) -> None:
     def calls() -> tuple[str, list[str], list[str]]:
         client = RemembrClient(api_key=api_key, base_url=base_url)
@@ -51,6 +53,7 @@ async def test_a_refusal_ends_the_connection_too(base_url: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/me", "/sessions", "/nothing"])
+@proves("envelope.sync-callers")
 async def test_such_callers_are_told_that_the_connection_closes(organisation: Client, path: str) -> None:
     response = await organisation.send("GET", path, headers=SDK_HEADERS)
     assert response.headers["Connection"] == "close"
@@ -63,6 +66,7 @@ async def test_every_other_caller_keeps_its_connection(organisation: Client, hea
     assert response.headers.get("Connection") != "close"
 
 
+@proves("envelope.sync-callers")
 async def test_a_setting_switches_it_off(settings: Settings) -> None:
     async with serving(settings.model_copy(update={"close_sync_clients": False})) as url, connect(url) as client:
         response = await client.send("GET", "/health", headers=SDK_HEADERS)

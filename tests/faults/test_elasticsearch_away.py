@@ -14,6 +14,7 @@ from app import engines
 from tests.client import Client, connect
 from tests.conftest import PASSWORD
 from tests.faults.conftest import PATIENCE_S, Pair, frozen, until_well
+from tests.promises import proves
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +129,7 @@ async def crash(first_url: str, other_url: str, fault_engines: engines.Engines) 
     return seen
 
 
+@proves("envelope.unavailable")
 async def test_a_killed_elasticsearch_is_answered_with_503(crash: Crash) -> None:
     expect_unavailable(crash.away)
 
@@ -143,6 +145,7 @@ async def test_while_it_comes_back_requests_succeed_or_are_told_to_wait(crash: C
     assert 503 in {status for _, status, _ in crash.coming_back}
 
 
+@proves("envelope.unavailable")
 async def test_what_was_acknowledged_before_the_crash_is_there_once_afterwards(crash: Crash) -> None:
     written = [(episode_id, content) for episode_id, content in crash.found if content.startswith("writer")]
     assert len(crash.acknowledged) > 10 * WRITERS

@@ -12,6 +12,7 @@ from app.http.openapi import errors_of
 from app.main import BASE_PATH, ROUTES, create_app
 from app.settings import Settings
 from tests.documented import DOCUMENT
+from tests.promises import proves
 
 OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
     (method.upper(), path, operation)
@@ -49,6 +50,7 @@ def test_every_schema_is_used() -> None:
         assert f'"#/components/schemas/{name}"' in text, name
 
 
+@proves("envelope.errors")
 def test_each_error_has_a_status_of_its_own() -> None:
     for route in ROUTES:
         statuses = [error.status for error in errors_of(route)]

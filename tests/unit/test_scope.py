@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.elastic.scope import Ownership, Scope, ScopedQuery, SystemScope, UserScope
+from tests.promises import proves
 
 Document = dict[str, Any]
 
@@ -39,6 +40,7 @@ def matches(query: dict[str, Any], document: Document) -> bool:
 
 
 @given(scopes, documents, ownerships)
+@proves("scope.agent")
 def test_filters_and_allows_agree(scope: Scope, document: Document, ownership: Ownership) -> None:
     found = all(matches(clause, document) for clause in scope.filters(ownership))
     assert found == scope.allows(document, ownership)

@@ -14,6 +14,7 @@ import pytest
 
 from app import tokens
 from app.errors import EngineError
+from tests.promises import proves
 
 PREPARE = "import sys, pathlib; from app import tokens; tokens.prepare(pathlib.Path(sys.argv[1]));"
 # Any connect fails: what the process does, it does without the network.
@@ -42,6 +43,7 @@ def _python(code: str, *args: str, **environ: str) -> subprocess.Popen[str]:
         ("お誕生日おめでとう", 9),
     ],
 )
+@proves("sessions.tokens")
 def test_counts_are_those_of_the_encoding(text: str, expected: int) -> None:
     assert tokens.count_tokens(text) == expected
 
@@ -86,6 +88,7 @@ async def test_long_texts_are_counted_off_the_loop(monkeypatch: pytest.MonkeyPat
     assert threading.main_thread() not in threads
 
 
+@proves("sessions.tokens")
 def test_a_fresh_machine_needs_no_network(tmp_path: Path) -> None:
     process = _python(NO_NETWORK + PREPARE + "print(tokens.count_tokens('tiktoken is great!'))", str(tmp_path))
     out, err = process.communicate(timeout=30)

@@ -26,6 +26,7 @@ from app.types import (
     new_id,
     utc_now,
 )
+from tests.promises import proves
 
 TIME: TypeAdapter[datetime] = TypeAdapter(UtcDateTime)
 ID: TypeAdapter[str] = TypeAdapter(Id)
@@ -58,12 +59,14 @@ millis = moments.map(lambda moment: moment.replace(microsecond=moment.microsecon
         "2026-04-22 12:00:00 02:00",
     ],
 )
+@proves("envelope.times")
 def test_every_spelling_of_a_moment_is_that_moment(text: str) -> None:
     read = TIME.validate_python(text)
     assert read == TEN
     assert read.tzinfo is UTC
 
 
+@proves("envelope.times")
 def test_a_date_alone_is_midnight_utc() -> None:
     assert TIME.validate_python("2026-04-01") == datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -154,6 +157,7 @@ def test_text_that_a_store_takes_is_left_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud800", "a\udfffb"])
+@proves("memory.clean")
 def test_nul_and_lone_surrogates_are_refused_wherever_they_are(text: str) -> None:
     with pytest.raises(ValidationError):
         TEXT.validate_python(text)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.sessions.window import Filling, Message, by_time, order_key, priority, weight
+from tests.promises import proves
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,6 +35,7 @@ def filled(messages: list[Message], budget: int, page: int) -> list[Message]:
 
 
 @given(message_lists(), st.integers(1, 120), st.integers(1, 10))
+@proves("sessions.window")
 def test_a_window_never_passes_its_budget(messages: list[Message], budget: int, page: int) -> None:
     assert sum(message.tokens for message in filled(messages, budget, page)) <= budget
 
@@ -61,6 +63,7 @@ def test_nothing_that_is_larger_than_the_budget_keeps_others_out(messages: list[
 
 
 @given(message_lists(), st.integers(1, 120))
+@proves("sessions.priority")
 def test_system_messages_are_the_last_to_go(messages: list[Message], budget: int) -> None:
     kept = filled(messages, budget, 5)
     gone = [m for m in messages if m not in kept and m.tokens <= budget]
@@ -88,6 +91,7 @@ def test_the_order_is_that_of_the_priorities_at_every_moment(
 
 
 @given(roles, moments, st.integers(0, 86_400_000 * 30))
+@proves("sessions.priority")
 def test_a_priority_is_the_weight_times_the_decay(role: str, at: datetime, age_ms: int) -> None:
     now = at + timedelta(milliseconds=age_ms)
     assert math.isclose(priority(role, at, now), weight(role) * math.exp(-age_ms / 86_400_000), rel_tol=1e-9)

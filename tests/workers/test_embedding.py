@@ -18,6 +18,7 @@ from app.forgetting.purge import PurgeService
 from app.outbox import EMBED, queue_name
 from tests.client import Client
 from tests.processes import eventually
+from tests.promises import proves
 from tests.workers.conftest import READY_TIMEOUT_S, NewWorker, Worker, overwrite, status, stored
 from tests.workers.encoders import Meanwhile, Refusing
 from workers.run import make_worker
@@ -48,6 +49,7 @@ async def test_a_poisonous_text_does_not_stop_its_batch(
     assert await client.contents(POISON, search_mode="keyword") == [SENTENCES[1]]
 
 
+@proves("memory.embedding")
 async def test_a_failed_episode_is_tried_again_when_its_time_has_come(
     client: Client, core: Core, worker: NewWorker, model: Encoder
 ) -> None:

@@ -29,6 +29,7 @@ from app.outbox import queue_name
 from app.redis import RedisGate
 from app.types import iso, utc_now
 from tests.client import Client
+from tests.promises import proves
 from tests.workers.conftest import NewWorker, Worker, overwrite, stored
 from tests.workers.encoders import Meanwhile
 from workers import run as worker_run
@@ -136,6 +137,7 @@ def container_of(core: Core, worker: NewWorker) -> WorkerContainer:
     return WorkerContainer(core, service, PurgeService(core.engine, LifecycleStore(core.engine), restore_days=30))
 
 
+@proves("delete.purge")
 async def test_the_purge_job_removes_what_can_no_longer_be_restored_and_logs_a_receipt(
     client: Client, core: Core, worker: NewWorker, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,130 @@
+"""What the API promises, sentence by sentence, and the mark of the tests that prove it."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+PROMISES: dict[str, dict[str, str]] = {
+    "Envelope and headers": {
+        "envelope.success": "Creates answer 201, the rest 200, in the envelope with its request id.",
+        "envelope.health": "Probes are bare and answer at both roots.",
+        "envelope.ready": "Readiness says whether Elasticsearch and Redis answer.",
+        "envelope.empty-body": "An empty body with the JSON header is no body.",
+        "envelope.null": "`null` for an optional field is its absence.",
+        "envelope.unknown-fields": "Unknown body fields are ignored.",
+        "envelope.times": "Input takes any ISO 8601 offset, none is UTC, a date alone is midnight.",
+        "envelope.time-fraction": "Times have a fraction where it is not zero.",
+        "envelope.plus": "An unescaped `+` of an offset in a query string is read.",
+        "envelope.errors": "Every refusal has one shape, a code and a status of its own.",
+        "envelope.validation": "422 names type, place and message of each problem and repeats no value.",
+        "envelope.malformed": "A malformed body is 400, a wrong method 405, an unknown path 404.",
+        "envelope.request-id": "`X-Request-ID` is taken when sane, else made.",
+        "envelope.unavailable": "A store that is down is 503 with Retry-After, and what was acknowledged is kept.",
+        "envelope.sync-callers": "Answers to the published synchronous adapters close the connection, unless a setting says no.",
+    },
+    "Authentication and scope": {
+        "auth.headers": "A token or key comes in either header.",
+        "auth.both-headers": "With both headers, `Authorization` decides.",
+        "auth.me": "`/auth/me` and `/me` answer tokens and keys alike.",
+        "auth.bad-id": "An id that is no UUID is 404 in a path.",
+        "auth.logout": "Logging out makes the refresh token useless at once.",
+        "auth.refresh": "A refresh token can be used again until then.",
+        "auth.key-secret": "A key shows its secret once.",
+        "auth.key-expiry": "An expiry in the past is 422; an expired key stops.",
+        "auth.key-revoked": "A revoked key stops within a second on every server process.",
+        "scope.organisation": "The organisation always separates.",
+        "scope.agent": "An agent reads its own rows and those of no agent; its user reads all.",
+        "scope.metadata": "Scope words in metadata are plain metadata.",
+        "scope.user-delete": "A user is deleted by itself or an owner of its organisation; an agent's key is 403.",
+    },
+    "Idempotency": {
+        "idempotency.replay": "The same key and body replays the first answer and says so.",
+        "idempotency.race": "A hundred at once on two servers make one thing.",
+        "idempotency.redis": "It holds when Redis is flushed in between.",
+        "idempotency.other-body": "The same key with another body is a new write that says so.",
+        "idempotency.strict": "A strict server refuses that with 409.",
+        "idempotency.apart": "Keys of organisations, agents and sessions are apart.",
+        "idempotency.day": "A key is good for 24 hours.",
+        "idempotency.key": "A key has at most 255 printable characters, else 422.",
+        "idempotency.batch": "A batch that was cut short is completed by its repeat.",
+    },
+    "Sessions and the short-term window": {
+        "sessions.list": "Sessions are listed newest first with their counts.",
+        "sessions.history": "History is the newest in ascending order; `order=asc` pages from the oldest.",
+        "sessions.history-time": "History can be narrowed by time.",
+        "sessions.usage": "A session shows its window and token usage.",
+        "sessions.window": "The window is the newest that fit; system messages go last.",
+        "sessions.priority": "Priority is role weight times the decay.",
+        "sessions.tokens": "Tokens are counted as cl100k_base does, offline.",
+        "sessions.none": "An episode may have no session.",
+    },
+    "Memory": {
+        "memory.limits": "Content, role, tags, metadata and body have limits.",
+        "memory.clean": "NUL and lone surrogates are 422.",
+        "memory.unicode": "Content comes out byte for byte.",
+        "memory.read-your-writes": "Any read on any server process sees what was answered.",
+        "memory.created-at": "History is imported with its own times, never in the future.",
+        "memory.batch": "A batch takes 500 and answers each by itself.",
+        "search.default": "Hybrid is the default; `mode` is another name.",
+        "search.weights": "Weights are filled in, must sum to 1, and count in hybrid only.",
+        "search.keyword-filters": "With tag filters, keyword ranks what no word hits last.",
+        "search.no-floor": "Hybrid ranks everything in scope, pending episodes too.",
+        "search.no-query": "Without words the filters count, newest first, score 1.0.",
+        "search.pages": "Pages laid end to end are the one long list; `total` is its length.",
+        "search.scores": "Scores lie in 0..1 and never rise; ties break by newest.",
+        "search.fields": "A result has everything that was stored.",
+        "search.tags": "All tags must match exactly.",
+        "search.tag-filters": "Each operator of a tag filter does what it says.",
+        "search.bad-filters": "A bad operator or value is 422; a JSON number is a value.",
+        "search.times": "Times out of order are 422 INVALID_TIME_RANGE.",
+        "memory.embedding": "Embedding goes from pending to ready; a failure is retried, and found by its words.",
+        "delete.gone": "What is soft-deleted is gone from every read at once; again is 404.",
+        "delete.restore": "It is restorable for 30 days, after that 410; when not deleted 409.",
+        "delete.restored": "A restored episode is back in every read.",
+        "delete.hard": "A hard delete is final, deleted before or not.",
+        "delete.session": "A deleted session is empty in every read.",
+        "delete.user": "A forgotten user is gone at once, and after the purge nothing is left.",
+        "delete.purge": "A daily job purges what can't be restored.",
+        "diff.added": "A diff is what was said in a period, oldest first.",
+        "diff.deleted": "It tells what was deleted in the period.",
+        "diff.narrowed": "It can be narrowed, and needs a period.",
+    },
+}
+"""By theme, by name."""
+
+
+def proves(*names: str) -> pytest.MarkDecorator:
+    """Marks a test as the proof of these promises."""
+    return pytest.mark.proves(*names)
+
+
+def proofs() -> dict[str, list[str]]:
+    """The tests that are marked with each name, as they stand in the files."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "proves":
+                    for name in decorator.args:
+                        found[ast.literal_eval(name)].append(f"{file.relative_to(TESTS).as_posix()}::{node.name}")
+    return found
+
+
+def table_of_promises() -> str:
+    """The second half of docs/api-coverage.md."""
+    found = proofs()
+    lines = ["## Promises", "", "What the API promises its clients, and the tests that prove it.", ""]
+    for theme, promises in PROMISES.items():
+        lines += [f"### {theme}", "", "| promise | proved by |", "| --- | --- |"]
+        for name, sentence in promises.items():
+            lines.append(f"| {sentence} | {', '.join(f'`{test}`' for test in found[name])} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
