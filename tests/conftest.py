@@ -24,9 +24,14 @@ from app.main import BASE_PATH, create_app
 from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
+from tests.coverage import (  # noqa: F401
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_sessionfinish,
+    pytest_sessionstart,
+    pytest_terminal_summary,
+)
 from workers.run import make_worker
-
-pytest_plugins = ["tests.coverage"]
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

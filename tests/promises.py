@@ -26,7 +26,7 @@ PROMISES: dict[str, dict[str, str]] = {
         "envelope.malformed": "A malformed body is 400, a wrong method 405, an unknown path 404.",
         "envelope.request-id": "`X-Request-ID` is taken when sane, else made.",
         "envelope.unavailable": "A store that is down is 503 with Retry-After, and what was acknowledged is kept.",
-        "envelope.sync-callers": "Answers to the published synchronous adapters close the connection, unless a setting says no.",
+        "envelope.sync-callers": "Answers to published synchronous adapters close the connection; a setting stops it.",
     },
     "Authentication and scope": {
         "auth.headers": "A token or key comes in either header.",
