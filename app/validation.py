@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, JsonValue, ValidationError, model_validator
 
 from app.errors import ValidationFailed
+from app.types import JsonObject
 
 _NAMED_MAX = 5
 _PART_MAX_CHARS = 100
@@ -24,6 +25,11 @@ class Input(BaseModel):
             return value
         required = {name for name, info in cls.model_fields.items() if info.is_required()}
         return {key: item for key, item in value.items() if item is not None or key in required}
+
+
+def examples(*bodies: JsonObject) -> dict[str, JsonValue]:
+    """Bodies that are valid, for `json_schema_extra` of a model: the API's description shows them."""
+    return {"examples": list(bodies)}
 
 
 def validation_failed(error: ValidationError, where: str) -> ValidationFailed:

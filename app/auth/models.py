@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from app.elastic.scope import Scope
 from app.types import Id, UtcDateTime, clean_text, utc_now
-from app.validation import Input
+from app.validation import Input, examples
 
 PASSWORD_MIN = 8
 PASSWORD_MAX = 1_024
@@ -46,6 +46,12 @@ class _WithPassword(Input):
 class Registration(_WithPassword):
     """A new organisation and its first user."""
 
+    model_config = ConfigDict(
+        json_schema_extra=examples(
+            {"email": "ada@example.com", "password": "correct-horse-battery-staple", "org_name": "Acme"}
+        )
+    )
+
     email: Email
     password: SecretStr = Field(min_length=PASSWORD_MIN, max_length=PASSWORD_MAX)
     org_name: Name
@@ -53,6 +59,10 @@ class Registration(_WithPassword):
 
 class Login(_WithPassword):
     """E-mail and password."""
+
+    model_config = ConfigDict(
+        json_schema_extra=examples({"email": "ada@example.com", "password": "correct-horse-battery-staple"})
+    )
 
     email: Email
     password: SecretStr = Field(min_length=1, max_length=PASSWORD_MAX)
@@ -66,6 +76,10 @@ class RefreshRequest(Input):
 
 class NewApiKey(Input):
     """What a key is called, which agent it acts as, and until when."""
+
+    model_config = ConfigDict(
+        json_schema_extra=examples({"name": "assistant", "agent_id": "0b3c8f1e-7a52-4c1d-9a4e-5f60718293a4"})
+    )
 
     name: Name
     agent_id: Id | None = None

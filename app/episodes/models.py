@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from app.episodes.tags import TAG_MAX_CHARS, TagFilter
 from app.types import CleanText, Id, JsonObject, Metadata, UtcDateTime, utc_now
-from app.validation import Input
+from app.validation import Input, examples
 
 ROLE_MAX_CHARS = 64
 TAGS_MAX = 50
@@ -41,6 +41,12 @@ Tag = Annotated[CleanText, StringConstraints(min_length=1, max_length=TAG_MAX_CH
 
 class NewEpisode(Input):
     """Something that was said."""
+
+    model_config = ConfigDict(
+        json_schema_extra=examples(
+            {"role": "user", "content": "I am allergic to peanuts.", "tags": ["topic:food"], "metadata": {"turn": 1}}
+        )
+    )
 
     role: Role
     content: Annotated[CleanText, Field(min_length=1)]
@@ -66,6 +72,17 @@ class NewEpisode(Input):
 
 class NewEpisodes(Input):
     """Up to 500 episodes, each validated and answered by itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra=examples(
+            {
+                "episodes": [
+                    {"role": "user", "content": "Where is my order?"},
+                    {"role": "assistant", "content": "It left today."},
+                ]
+            }
+        )
+    )
 
     episodes: list[JsonObject] = Field(min_length=1, max_length=BATCH_MAX)
 
@@ -112,7 +129,16 @@ def mix_of(weights: Weights | None) -> Mix:
 class SearchRequest(Input):
     """What to look for, in which mode, within which filters."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(
+        populate_by_name=True,
+        json_schema_extra=examples(
+            {
+                "query": "What must I not eat?",
+                "tag_filters": [{"key": "topic", "op": "eq", "value": "food"}],
+                "limit": 5,
+            }
+        ),
+    )
 
     query: Annotated[CleanText, Field(max_length=QUERY_MAX_CHARS)] = ""
     session_id: Id | None = None

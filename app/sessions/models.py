@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.pages import Page
 from app.types import JsonObject, Metadata, UtcDateTime
-from app.validation import Input
+from app.validation import Input, examples
 
 HISTORY_MAX = 1_000
 
 
 class NewSession(Input):
     """What a session is about, in the caller's own terms."""
+
+    model_config = ConfigDict(json_schema_extra=examples({"metadata": {"user": "ada", "channel": "web"}}))
 
     metadata: Metadata = Field(default_factory=dict)
 

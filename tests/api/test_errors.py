@@ -123,6 +123,14 @@ async def test_clients_may_send_the_json_header_without_a_body(member: Client, r
     assert response.status_code == (404 if has_ids(route) else route.status)
 
 
+@each(lambda route: route.keyed)
+async def test_a_key_that_can_not_be_one_is_422_wherever_one_is_taken(member: Client, route: Route) -> None:
+    body = (route.body.model_json_schema().get("examples") or [{}])[0]
+    path = filled(route, await member.session())
+    for name in ("Idempotency-Key", "X-Idempotency-Key"):
+        await member.error(route.method, path, 422, json=body, headers={name: "x" * 256})
+
+
 @pytest.mark.parametrize("path", ["/", "/nothing", "/memory/", "/sessions/x/nothing", "/auth", "/%00", "//sessions"])
 @proves("envelope.errors", "envelope.malformed")
 async def test_an_unknown_path_is_404_in_the_same_shape(anonymous: Client, path: str) -> None:
