@@ -95,6 +95,18 @@ PROMISES: dict[str, dict[str, str]] = {
         "diff.deleted": "It tells what was deleted in the period.",
         "diff.narrowed": "It can be narrowed, and needs a period.",
     },
+    "Rate limits and CORS": {
+        "limits.shared": "All server processes count together, and a client that waits gets through.",
+        "limits.key": "Each key has a bucket of its own.",
+        "limits.headers": "Headers say what is left, and 429 when to come back.",
+        "limits.safe": "A request that is refused does nothing, so it is safe to send again.",
+        "limits.off": "0 switches the limit off.",
+        "limits.log-in": "Registering and logging in are limited per address and per e-mail.",
+        "limits.redis": "Without Redis nobody is refused.",
+        "cors.off": "CORS is off unless origins are set.",
+        "cors.preflight": "A preflight from a named origin passes without credentials.",
+        "cors.answers": "Answers and errors can be read by a named origin, by no other.",
+    },
 }
 """By theme, by name."""
 

@@ -9,6 +9,7 @@ import pytest
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import serving
+from tests.promises import proves
 
 PAGE = "https://app.example.com"
 ASKS = {
@@ -32,6 +33,7 @@ def _names(header: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", ["/memory", "/sessions/x/history", "/nothing"])
+@proves("cors.preflight")
 async def test_scenario_19_a_preflight_passes_without_credentials(page: Client, path: str) -> None:
     del page.http.headers["Authorization"]
     answer = await page.send("OPTIONS", path, headers=ASKS)
@@ -44,6 +46,7 @@ async def test_scenario_19_a_preflight_passes_without_credentials(page: Client, 
     assert answer.headers["Vary"] == "Origin"
 
 
+@proves("cors.answers")
 async def test_scenario_19_answers_and_errors_can_be_read(page: Client) -> None:
     for path, status in (("/sessions", 200), ("/nothing", 404)):
         answer = await page.send("GET", path, headers={"Origin": "https://other.example.com"})
@@ -55,6 +58,7 @@ async def test_scenario_19_answers_and_errors_can_be_read(page: Client) -> None:
         }  # fmt: skip
 
 
+@proves("cors.answers")
 async def test_another_origin_gets_no_leave(page: Client) -> None:
     stranger = {"Origin": "https://evil.example.com"}
     assert (await page.send("OPTIONS", "/memory", headers=ASKS | stranger)).status_code == 405
@@ -63,6 +67,7 @@ async def test_another_origin_gets_no_leave(page: Client) -> None:
     assert answer.headers["Vary"] == "Origin"
 
 
+@proves("cors.off")
 async def test_it_is_off_by_default(organisation: Client) -> None:
     assert (await organisation.send("OPTIONS", "/memory", headers=ASKS)).status_code == 405
     answer = await organisation.send("GET", "/sessions", headers={"Origin": PAGE})

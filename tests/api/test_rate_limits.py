@@ -16,6 +16,7 @@ from app.redis import open_redis
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
+from tests.promises import proves
 
 PER_MINUTE = 30
 
@@ -34,6 +35,7 @@ async def _statuses(clients: list[Client], count: int) -> list[int]:
     return [answer.status_code for answer in answers]
 
 
+@proves("limits.shared", "limits.headers")
 async def test_all_servers_count_together_and_a_waiting_client_gets_through(
     settings: Settings, organisation: Client
 ) -> None:
@@ -52,6 +54,7 @@ async def test_all_servers_count_together_and_a_waiting_client_gets_through(
         assert (await other.send("GET", "/me")).status_code == 200
 
 
+@proves("limits.headers")
 async def test_headers_say_what_is_left(settings: Settings, organisation: Client) -> None:
     async with limited(settings, organisation, rate_limit_per_minute=PER_MINUTE) as client:
         first = await client.send("GET", "/me")
@@ -62,6 +65,7 @@ async def test_headers_say_what_is_left(settings: Settings, organisation: Client
         assert (missing.status_code, missing.headers["RateLimit-Remaining"]) == (404, str(PER_MINUTE - 2))
 
 
+@proves("limits.key")
 async def test_each_key_has_its_own_bucket_and_a_users_tokens_share_one(
     settings: Settings, organisation: Client
 ) -> None:
@@ -75,6 +79,7 @@ async def test_each_key_has_its_own_bucket_and_a_users_tokens_share_one(
             assert (await client.send("GET", "/me")).status_code == 429
 
 
+@proves("limits.safe")
 async def test_a_refused_request_does_nothing(settings: Settings, organisation: Client) -> None:
     async with limited(settings, organisation, rate_limit_per_minute=1) as client:
         await client.store("stored")
@@ -82,6 +87,7 @@ async def test_a_refused_request_does_nothing(settings: Settings, organisation: 
     assert await organisation.contents("") == ["stored"]
 
 
+@proves("limits.off")
 async def test_zero_switches_the_limit_off(settings: Settings, organisation: Client) -> None:
     async with limited(settings, organisation, rate_limit_per_minute=0) as client:
         answer = await client.send("GET", "/me")
@@ -99,6 +105,7 @@ def _account(email: str | None = None) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/register"])
+@proves("limits.log-in")
 async def test_one_email_can_not_be_tried_without_end(settings: Settings, path: str) -> None:
     """The right password is refused as well: or guessing would only have to go on."""
     async with limited(settings, sign_in_per_email=3) as client:
@@ -118,6 +125,7 @@ async def _register(client: Client, forwarded: str | None = None) -> httpx.Respo
     return await client.send("POST", "/auth/login", json=_account(), headers=headers)
 
 
+@proves("limits.log-in")
 async def test_one_address_can_not_try_many_emails(settings: Settings, worker_container: WorkerContainer) -> None:
     await worker_container.core.redis.client.flushall()
     async with limited(settings, sign_in_per_address=2) as client:
@@ -135,6 +143,7 @@ async def test_behind_a_trusted_proxy_the_address_is_the_one_that_it_saw(setting
         assert (await _register(client, "2001:db8:1:2:ffff::2")).status_code == 429
 
 
+@proves("limits.redis")
 async def test_without_redis_nobody_is_refused_and_it_is_counted() -> None:
     async with open_redis("redis://127.0.0.1:1/0", 0.2) as gate:
         limiter = RateLimiter(gate, "p")
