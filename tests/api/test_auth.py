@@ -38,6 +38,7 @@ async def test_logging_in_answers_what_registering_does(anonymous: Client) -> No
     assert (await anonymous.data("GET", "/auth/me"))["email"] == email
 
 
+@proves("auth.email")
 async def test_an_email_is_taken_in_any_case(anonymous: Client) -> None:
     email = new_email()
     await anonymous.data("POST", "/auth/register", status=201, json=registration(email))

@@ -95,7 +95,7 @@ def places(error: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("bad", BAD_EPISODES, ids=named)
-@proves("memory.limits", "memory.clean", "memory.created-at")
+@proves("memory.limits", "memory.clean", "memory.created-at", "auth.bad-id")
 async def test_a_bad_episode_is_refused_whole_and_in_a_batch(member: Client, bad: tuple[str, Any]) -> None:
     field, value = bad
     before = (await member.search())["total"]

@@ -154,6 +154,15 @@ async def test_a_bad_time_in_a_query_is_422(member: Client, route: Route) -> Non
         assert error["details"]["errors"][0]["loc"] == ["query", "from_time"]
 
 
+@each(lambda route: "from_time" in {**route.query.model_fields, **route.body.model_fields})
+@proves("search.times")
+async def test_times_out_of_order_are_422_wherever_there_is_a_period(member: Client, route: Route) -> None:
+    period = {"from_time": "2026-01-02", "to_time": "2026-01-01T23:59:59Z"}
+    where = "json" if "from_time" in route.body.model_fields else "params"
+    path = filled(route, await member.session())
+    await member.error(route.method, path, 422, "INVALID_TIME_RANGE", **{where: period})
+
+
 @pytest.mark.parametrize("given", ["abc-123", "x" * 128, "with spaces (and) signs!"])
 @proves("envelope.request-id")
 async def test_a_request_id_is_taken(anonymous: Client, given: str) -> None:
