@@ -110,12 +110,10 @@ async def test_a_bug_tells_the_caller_nothing_but_the_id_of_its_log_line(
     """Scenario 20. The stored session is broken, so that reading it fails in the code."""
     core = worker_container.core
     session_id = await organisation.session()
-    await core.es.update(
-        index=SESSIONS.alias(core.settings.index_prefix),
-        id=session_id,
-        script={"source": "ctx._source.remove('created_at')"},
-    )
+    index = SESSIONS.alias(core.settings.index_prefix)
+    await core.es.update(index=index, id=session_id, script={"source": "ctx._source.remove('created_at')"})
     response = await organisation.http.get(f"/sessions/{session_id}")
+    await core.es.delete(index=index, id=session_id)
     assert response.status_code == 500
     error: Any = response.json()["error"]
     assert (error["code"], error["details"]) == ("INTERNAL_ERROR", None)
