@@ -29,10 +29,20 @@ from app.forgetting.service import ForgettingService
 from app.idempotency.store import OnceStore
 from app.limits import RateLimiter
 from app.outbox import Outbox
+from app.own_secrets import encryption_keys
 from app.redis import RedisGate, open_redis
+from app.sealing import Sealer
 from app.sessions.service import SessionService
 from app.sessions.store import SessionStore
 from app.settings import Settings
+from app.webhooks.deliver import DeliveryService
+from app.webhooks.deliveries import DeliveryStore
+from app.webhooks.guard import parse_networks
+from app.webhooks.pending import EventStore
+from app.webhooks.sender import open_sender
+from app.webhooks.service import WebhookService
+from app.webhooks.store import WebhookStore
+from app.webhooks.subscriptions import Subscriptions
 
 _CHECK_TIMEOUT_S = 2.0
 
@@ -47,6 +57,7 @@ class Core:
     engine: Engine
     once: OnceStore
     outbox: Outbox
+    sealer: Sealer
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer within two seconds."""
@@ -80,7 +91,8 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         outbox = Outbox(redis, settings.index_prefix)
         stack.push_async_callback(outbox.close)
         once = OnceStore(engine, strict=settings.idempotency_strict)
-        yield Core(settings, es, redis, engine, once, outbox)
+        sealer = Sealer(await asyncio.to_thread(encryption_keys, settings))
+        yield Core(settings, es, redis, engine, once, outbox, sealer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,7 @@ class Container:
     sessions: SessionService
     episodes: EpisodeService
     forgetting: ForgettingService
+    webhooks: WebhookService
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer."""
@@ -133,6 +146,15 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             SessionService(session_store, episode_store, settings.window_tokens),
             EpisodeService(episode_store, session_store, embedder, core.outbox, settings),
             ForgettingService(LifecycleStore(core.engine), session_store, accounts, core.outbox, settings.restore_days),
+            WebhookService(
+                WebhookStore(core.engine),
+                DeliveryStore(core.engine),
+                Subscriptions(core.engine),
+                core.sealer,
+                core.outbox,
+                most=settings.webhook_max,
+                allowed=parse_networks(settings.webhook_allowed_networks),
+            ),
         )
 
 
@@ -143,6 +165,7 @@ class WorkerContainer:
     core: Core
     embedding: EmbeddingService
     purge: PurgeService
+    webhooks: DeliveryService
 
 
 @asynccontextmanager
@@ -158,4 +181,25 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
             max_attempts=settings.embedding_max_attempts,
         )
         purge = PurgeService(core.engine, LifecycleStore(core.engine), settings.restore_days)
-        yield WorkerContainer(core, embedding, purge)
+        deliveries = await stack.enter_async_context(open_deliveries(core))
+        yield WorkerContainer(core, embedding, purge, deliveries)
+
+
+@asynccontextmanager
+async def open_deliveries(core: Core) -> AsyncIterator[DeliveryService]:
+    """What tells webhooks, stopped at the end."""
+    settings = core.settings
+    allowed = parse_networks(settings.webhook_allowed_networks)
+    async with open_sender(allowed, settings.webhook_timeout_s) as sender:
+        service = DeliveryService(
+            EventStore(core.engine),
+            WebhookStore(core.engine),
+            DeliveryStore(core.engine),
+            sender,
+            core.sealer,
+            retry_s=[float(pause) for pause in settings.webhook_retry_s.split(",")],
+        )
+        try:
+            yield service
+        finally:
+            await service.close()

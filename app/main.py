@@ -20,10 +20,17 @@ from app.http.requests import CONTAINER
 from app.http.routing import Route
 from app.sessions.routes import routes as session_routes
 from app.settings import Settings
+from app.webhooks.routes import routes as webhook_routes
 
 BASE_PATH = "/api/v1"
 
-ROUTES: tuple[Route, ...] = (*auth_routes.all, *session_routes.all, *episode_routes.all, *forgetting_routes.all)
+ROUTES: tuple[Route, ...] = (
+    *auth_routes.all,
+    *session_routes.all,
+    *episode_routes.all,
+    *forgetting_routes.all,
+    *webhook_routes.all,
+)
 """Every route of the API, relative to BASE_PATH."""
 
 DOCS = docs_routes(ROUTES, PROBES, BASE_PATH)

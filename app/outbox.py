@@ -16,6 +16,7 @@ from arq.connections import ArqRedis
 from app.redis import RedisClient, RedisGate
 
 EMBED = "embed_pending"
+WEBHOOKS = "deliver_webhooks"
 
 _NUDGE_LIFE_S = 600
 # Under load each nudge would be followed by the next; workers that are awake look again by themselves.

@@ -12,6 +12,7 @@ from app.errors import EngineError
 from app.settings import Settings
 
 _JWT_FILE = "jwt-secret"
+_ENCRYPTION_FILE = "encryption-key"
 
 
 def with_secrets(settings: Settings) -> Settings:
@@ -29,13 +30,32 @@ def with_secrets(settings: Settings) -> Settings:
     return settings.model_copy(update={"jwt_secret": SecretStr(_kept(settings.data_dir / _JWT_FILE))})
 
 
+def encryption_keys(settings: Settings) -> str:
+    """The keys that stored secrets are encrypted with, out of the data folder where none is given.
+
+    Raises EngineError in production, where they must be given: server and worker need the same.
+    """
+    if settings.encryption_keys is not None:
+        return settings.encryption_keys.get_secret_value()
+    if settings.environment == "production":
+        raise EngineError(
+            "In production set REMEMBR_ENCRYPTION_KEYS to 32 random characters or more, the same for servers and"
+            " workers: `openssl rand -hex 32`."
+        )
+    return _kept(settings.data_dir / _ENCRYPTION_FILE)
+
+
 def _kept(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
     text = secrets.token_hex(32)
-    with os.fdopen(descriptor, "w") as file:
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+    try:
+        # Server and worker start together: whoever comes second must find a whole key.
+        os.link(draft, path)
+    except FileExistsError:
+        os.unlink(draft)
+        return path.read_text().strip()
+    os.unlink(draft)
     return text

@@ -135,6 +135,29 @@ class Settings(BaseSettings):
         ),
     )
 
+    # -- webhooks
+    encryption_keys: SecretStr | None = Field(
+        None,
+        description=(
+            "Keys that webhook secrets are encrypted with, separated by commas, the newest first; each at least 32"
+            " characters. In development one is generated in the data folder."
+        ),
+    )
+    webhook_allowed_networks: str = Field(
+        "",
+        description=(
+            "Networks beside the public ones that webhooks may reach, such as `127.0.0.0/8,10.1.0.0/16`;"
+            " for development."
+        ),
+    )
+    webhook_max: int = Field(50, ge=1, le=1_000, description="Webhooks that an organisation may have.")
+    webhook_retry_s: str = Field(
+        "5,60,600,3600",
+        pattern=r"^\d+(\.\d+)?(,\d+(\.\d+)?)*$",
+        description="Seconds between the tries of a delivery, give or take a fifth; four pauses are five tries.",
+    )
+    webhook_timeout_s: float = Field(10.0, gt=0, le=20, description="Seconds that a webhook's receiver has to answer.")
+
     # -- search
     recency_half_life_days: float = Field(30.0, gt=0, description="Age at which the recency part of a score is 0.5.")
     exact_search_limit: int = Field(
@@ -179,7 +202,7 @@ class Settings(BaseSettings):
         ),
     )
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_allowed_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
         for text in _parts(value):
@@ -195,6 +218,13 @@ class Settings(BaseSettings):
     def allowed_origins(self) -> list[str]:
         """`cors_origins`, one by one."""
         return [origin.rstrip("/") for origin in _parts(self.cors_origins)]
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _strong_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and any(len(key.strip()) < 32 for key in value.get_secret_value().split(",")):
+            raise ValueError("each must have at least 32 characters; `openssl rand -hex 32` makes one")
+        return value
 
     @field_validator("jwt_secret")
     @classmethod

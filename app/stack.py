@@ -160,6 +160,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "redis_url": settings.redis_url,
         "jwt_secret": settings.jwt_secret,
         "data_dir": settings.data_dir,
+        "environment": settings.environment,
         "cache_dir": settings.cache_dir,
         "index_prefix": settings.index_prefix,
         "log_level": settings.log_level,

@@ -11,13 +11,16 @@ from arq import Retry
 
 from app.container import WorkerContainer
 from app.errors import Unavailable
-from app.outbox import EMBED
+from app.outbox import EMBED, WEBHOOKS
 
 log = logging.getLogger(__name__)
 
 CONTAINER = "container"
 EMBEDDING = "embedding"
 """Key of the lock that keeps a worker from embedding the same episodes twice at once."""
+
+DELIVERING = "delivering"
+"""Key of the lock that keeps a worker from fanning out the same events twice at once."""
 
 # A job is cancelled at its time-out, in the middle of a batch: it ends by itself long before.
 RUN_S = 20.0
@@ -62,6 +65,37 @@ async def _embed_all(container: WorkerContainer) -> int:
         done = await container.embedding.embed_due()
         total += done.total
         if done.total == 0 and nudge == await container.core.outbox.last_nudge(EMBED):
+            return total
+        if time.monotonic() - began > RUN_S:
+            raise Retry(defer=0)
+
+
+async def deliver_webhooks(ctx: dict[Any, Any]) -> int:
+    """Make deliveries of what has happened and begin to send what is due. Returns how many documents had events.
+
+    Returns before receivers have answered. Raises arq's Retry when Elasticsearch is away, or there is more.
+    """
+    lock: asyncio.Lock = ctx[DELIVERING]
+    if lock.locked():
+        return 0
+    container: WorkerContainer = ctx[CONTAINER]
+    async with lock:
+        try:
+            return await deliver_all(container)
+        except Unavailable as error:
+            log.warning("webhooks wait for Elasticsearch", extra={"error": error.message})
+            raise Retry(defer=_RETRY_S) from error
+
+
+async def deliver_all(container: WorkerContainer) -> int:
+    """Until no document has events and nobody has nudged meanwhile. Raises Retry when that takes long."""
+    total, began = 0, time.monotonic()
+    while True:
+        nudge = await container.core.outbox.last_nudge(WEBHOOKS)
+        done = await container.webhooks.fan_out()
+        total += done
+        await container.webhooks.deliver_due()
+        if done == 0 and nudge == await container.core.outbox.last_nudge(WEBHOOKS):
             return total
         if time.monotonic() - began > RUN_S:
             raise Retry(defer=0)

@@ -25,7 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from app.container import WorkerContainer, open_worker_container
 from app.errors import EngineError, Unavailable
 from app.migrate import migrate
-from app.outbox import EMBED, job_to_bytes, queue_name
+from app.outbox import EMBED, WEBHOOKS, job_to_bytes, queue_name
 from app.server import loop_factory
 from app.settings import Settings
 from workers import jobs
@@ -94,7 +94,7 @@ async def _sweep_without_redis(container: WorkerContainer) -> None:
     overdue are done here, whatever kept arq from them."""
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
-        for duty in (_embed_without_redis, _purge_if_overdue):
+        for duty in (_work_without_redis, _purge_if_overdue):
             try:
                 await duty(container)
             except Unavailable as error:
@@ -104,8 +104,11 @@ async def _sweep_without_redis(container: WorkerContainer) -> None:
                 log.exception("a sweep failed")
 
 
-async def _embed_without_redis(container: WorkerContainer) -> None:
+async def _work_without_redis(container: WorkerContainer) -> None:
     if not await container.core.redis.ping():
+        while await container.webhooks.fan_out():
+            pass
+        await container.webhooks.deliver_due()
         while (await container.embedding.embed_due()).total:
             pass
 
@@ -118,9 +121,21 @@ async def _purge_if_overdue(container: WorkerContainer) -> None:
 def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:
     """An arq worker on our queue. burst: end when the queue is empty."""
     embed: Function = func(jobs.embed_pending, name=EMBED, keep_result=0, timeout=_JOB_TIMEOUT_S, max_tries=1_000_000)
+    deliver: Function = func(
+        jobs.deliver_webhooks, name=WEBHOOKS, keep_result=0, timeout=_JOB_TIMEOUT_S, max_tries=1_000_000
+    )
     return Worker(
-        functions=[embed],
+        functions=[embed, deliver],
         cron_jobs=[
+            cron(
+                jobs.deliver_webhooks,
+                name=f"{settings.index_prefix}:webhooks",
+                second=set(range(1, 60, SWEEP_EVERY_S)),
+                unique=True,
+                keep_result=0,
+                timeout=_JOB_TIMEOUT_S,
+                max_tries=1_000_000,
+            ),
             cron(
                 jobs.embed_pending,
                 name=f"{settings.index_prefix}:sweep",
@@ -143,7 +158,7 @@ def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool =
         ],
         queue_name=queue_name(settings.index_prefix),
         redis_settings=redis_settings(settings),
-        ctx={jobs.CONTAINER: container, jobs.EMBEDDING: asyncio.Lock()},
+        ctx={jobs.CONTAINER: container, jobs.EMBEDDING: asyncio.Lock(), jobs.DELIVERING: asyncio.Lock()},
         burst=burst,
         poll_delay=_POLL_S,
         keep_result=0,

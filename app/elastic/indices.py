@@ -62,8 +62,11 @@ ACCOUNTS = IndexDefinition("accounts", Ownership.ORGANISATION)
 API_KEYS = IndexDefinition("api_keys", Ownership.ORGANISATION)
 REFRESH_TOKENS = IndexDefinition("refresh_tokens", Ownership.ORGANISATION)
 IDEMPOTENCY = IndexDefinition("idempotency", Ownership.USER)
+WEBHOOKS = IndexDefinition("webhooks", Ownership.ORGANISATION, soft_deletes=True)
+DELIVERIES = IndexDefinition("deliveries", Ownership.ORGANISATION)
+EVENTS = IndexDefinition("events", Ownership.ORGANISATION)
 
-INDICES = (EPISODES, SESSIONS, ACCOUNTS, API_KEYS, REFRESH_TOKENS, IDEMPOTENCY)
+INDICES = (EPISODES, SESSIONS, ACCOUNTS, API_KEYS, REFRESH_TOKENS, IDEMPOTENCY, WEBHOOKS, DELIVERIES, EVENTS)
 COMPONENTS = ("component-settings", "component-ownership")
 
 Kind = Literal["component", "index"]

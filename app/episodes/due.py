@@ -10,8 +10,11 @@ from app.elastic.client import VersionConflict
 from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import SystemScope
+from app.elastic.writes import Revision
 from app.episodes import queries
+from app.events import with_event
 from app.types import JsonObject, epoch_ms, from_iso, iso, utc_now
+from app.webhooks.subscriptions import Subscriptions
 
 _WORKER = SystemScope("the embedding worker serves all organisations")
 
@@ -39,6 +42,7 @@ class DueStore:
 
     def __init__(self, engine: Engine) -> None:
         self._index = ScopedIndex(engine, EPISODES)
+        self._subscriptions = Subscriptions(engine)
 
     async def due(self, model_id: str, size: int) -> list[Document]:
         """Up to `size` episodes whose embedding is due, longest waiting first."""
@@ -89,9 +93,17 @@ class DueStore:
 
     async def save(self, outcomes: Sequence[tuple[Document, JsonObject]]) -> Saved:
         """Write each document with its outcome, unless it has changed since it was read."""
-        results = await self._index.replace_all(
-            _WORKER, [(document, document.source | changes) for document, changes in outcomes]
-        )
+        organisations = list({document.source["org_id"] for document, _ in outcomes})
+        found = await asyncio.gather(*(self._subscriptions.wanted(_WORKER, org_id) for org_id in organisations))
+        wanted = dict(zip(organisations, found, strict=True))
+        results = await self._replace(outcomes, wanted)
+        met = [place for place, result in enumerate(results) if isinstance(result, VersionConflict)]
+        as_they_are = await asyncio.gather(*(self._but_for_events(outcomes[place][0]) for place in met))
+        again = [(place, now) for place, now in zip(met, as_they_are, strict=True) if now is not None]
+        if again:
+            repeated = await self._replace([(now, outcomes[place][1]) for place, now in again], wanted)
+            for (place, _), result in zip(again, repeated, strict=True):
+                results[place] = result
         skipped = 0
         for result in results:
             if isinstance(result, VersionConflict):
@@ -99,3 +111,24 @@ class DueStore:
             elif isinstance(result, BaseException):
                 raise result
         return Saved(len(results) - skipped, skipped)
+
+    async def _replace(
+        self, outcomes: Sequence[tuple[Document, JsonObject]], wanted: dict[str, frozenset[str]]
+    ) -> list[Revision | BaseException]:
+        documents = []
+        for document, changes in outcomes:
+            source = document.source
+            if changes["embedding_status"] == "ready":
+                changes = changes | with_event(source, wanted[source["org_id"]], "embedding.ready")
+            documents.append((document, source | changes))
+        return await self._index.replace_all(_WORKER, documents)
+
+    async def _but_for_events(self, document: Document) -> Document | None:
+        """The document as it is now, if all that has changed is that its events were taken away."""
+        now = await self._index.get(_WORKER, document.id, routing=document.source["org_id"])
+        if now is None:
+            return None
+        before, after = (
+            {key: value for key, value in source.items() if key != "events"} for source in (document.source, now.source)
+        )
+        return now if before == after else None

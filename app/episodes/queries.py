@@ -23,7 +23,7 @@ PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "tags", "metadat
 _ALL_BUT_VECTORS = (
     "org_id", "user_id", "agent_id", "episode_id", "session_id", "role", "content", "token_count", "tags",
     "tag_numbers", "metadata", "created_at", "ordinal", "embedding_status", "embedding_model",
-    "embedding_generated_at", "embedding_error", "embedding_attempts", "embedding_due_at", "deleted_at",
+    "embedding_generated_at", "embedding_error", "embedding_attempts", "embedding_due_at", "deleted_at", "events",
 )  # fmt: skip
 
 NEWEST_FIRST: list[Query] = [{"created_at": "desc"}, {"ordinal": "desc"}, {"episode_id": "asc"}]

@@ -32,7 +32,7 @@ from app.episodes.results import Ranked, page_of, ranked
 from app.episodes.store import Draft, EpisodeStore
 from app.errors import NotFound, RemembrError, Unavailable, ValidationFailed
 from app.idempotency.models import Answered, Creation
-from app.outbox import EMBED, Outbox
+from app.outbox import EMBED, WEBHOOKS, Outbox
 from app.sessions.store import SessionStore
 from app.settings import Settings
 from app.timespan import check_times
@@ -66,11 +66,15 @@ class EpisodeService:
         Raises ValidationFailed when the content is too long and NotFound when the session isn't there.
         """
         self._check_length(new.content, ("content",))
-        await self._require_sessions(creation.scope, [new.session_id])
-        result = (await self._store.create_all(creation, await self._drafts({0: new}), answered))[0]
+        wanted, drafts, _ = await asyncio.gather(
+            self._store.wanted_events(creation.scope),
+            self._drafts({0: new}),
+            self._require_sessions(creation.scope, [new.session_id]),
+        )
+        result = (await self._store.create_all(creation, drafts, answered, wanted))[0]
         if isinstance(result, BaseException):
             raise result
-        self._outbox.nudge(EMBED)
+        self._nudge(wanted)
         return StoredEpisode(request_id, result.id, result.session_id, result.created_at, result.token_count, "pending")
 
     async def store_batch(
@@ -92,22 +96,23 @@ class EpisodeService:
                 items[index] = _refused(index, error)
             else:
                 valid[index] = new
-        known = await self._sessions.existing(
-            creation.scope, {new.session_id for new in valid.values() if new.session_id}
+        asked = {new.session_id for new in valid.values() if new.session_id}
+        wanted, known = await asyncio.gather(
+            self._store.wanted_events(creation.scope), self._sessions.existing(creation.scope, asked)
         )
         for index, new in list(valid.items()):
             if new.session_id is not None and new.session_id not in known:
                 items[index] = _refused(index, _no_session())
                 del valid[index]
         drafts = await self._drafts(valid)
-        results = await self._store.create_all(creation, drafts, answered)
+        results = await self._store.create_all(creation, drafts, answered, wanted)
         refused = [result for result in results if isinstance(result, Unavailable)]
         if refused and len(refused) == len(results):
             # As for a single episode: clients send again what is answered so, and not what is answered by item.
             raise refused[0]
         for index, result in zip(valid, results, strict=True):
             items[index] = _stored(index, result)
-        self._outbox.nudge(EMBED)
+        self._nudge(wanted)
         outcomes = [item for item in items if item is not None]
         stored = sum(item.status == 201 for item in outcomes)
         return StoredBatch(request_id, outcomes, stored, len(outcomes) - stored)
@@ -176,11 +181,18 @@ class EpisodeService:
 
     async def delete(self, scope: Scope, episode_id: str, request_id: str) -> DeletedEpisode:
         """Hide an episode from every read, restorable for a while. Raises NotFound."""
-        now = utc_now()
-        if not await self._store.soft_delete(scope, episode_id, now):
+        now, wanted = utc_now(), await self._store.wanted_events(scope)
+        if not await self._store.soft_delete(scope, episode_id, now, wanted):
             raise _no_episode()
+        if wanted:
+            self._outbox.nudge(WEBHOOKS)
         until = now + timedelta(days=self._settings.restore_days)
         return DeletedEpisode(request_id, True, episode_id, True, until)
+
+    def _nudge(self, wanted: frozenset[str]) -> None:
+        self._outbox.nudge(EMBED)
+        if wanted:
+            self._outbox.nudge(WEBHOOKS)
 
     async def _drafts(self, new: Mapping[int, NewEpisode]) -> list[Draft]:
         now = utc_now()

@@ -15,9 +15,11 @@ from app.elastic.indices import EPISODES
 from app.elastic.scope import Query, Scope, ScopedQuery
 from app.episodes import queries, tags
 from app.episodes.models import Episode, NewEpisode
+from app.events import events_for, with_event
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import Item, OnceStore
 from app.types import JsonObject, from_iso, iso, utc_now
+from app.webhooks.subscriptions import Subscriptions
 
 _COUNTS_REMEMBERED = 10_000
 _DELETE_TRIES = 5
@@ -59,35 +61,44 @@ class EpisodeStore:
     def __init__(self, engine: Engine, once: OnceStore) -> None:
         self._index = ScopedIndex(engine, EPISODES)
         self._once = once
+        self._subscriptions = Subscriptions(engine)
         self._ordinals = Ordinals()
         self._counts: dict[str, int] = {}
 
+    async def wanted_events(self, scope: Scope) -> frozenset[str]:
+        """Which events the organisation's webhooks want, for the writes that follow."""
+        return await self._subscriptions.wanted(scope, scope.org_id)
+
     async def create_all(
-        self, creation: Creation, drafts: Sequence[Draft], answered: Answered
+        self, creation: Creation, drafts: Sequence[Draft], answered: Answered, wanted: frozenset[str] = frozenset()
     ) -> list[Episode | BaseException]:
         """Store episodes, in order, due for embedding; one result or exception each. What the same request
-        stored before is given as it was then. Durable when this returns."""
-        items = [Item(partial(self._source, creation.scope, draft), draft.number) for draft in drafts]
+        stored before is given as it was then. wanted: see `wanted_events`. Durable when this returns."""
+        items = [Item(partial(self._source, creation.scope, draft, wanted), draft.number) for draft in drafts]
         made = await self._once.create_all(creation, self._index, items, _written_at, answered)
         return [item if isinstance(item, BaseException) else episode_of(item.id, item.source) for item in made]
 
-    def _source(self, scope: Scope, draft: Draft, episode_id: str) -> JsonObject:
+    def _source(self, scope: Scope, draft: Draft, wanted: frozenset[str], episode_id: str) -> JsonObject:
         new = draft.new
-        source = scope.stamp() | {
-            "episode_id": episode_id,
-            "session_id": new.session_id,
-            "role": new.role,
-            "content": new.content,
-            "token_count": draft.token_count,
-            "tags": new.tags,
-            "tag_numbers": tags.tag_numbers(new.tags),
-            "metadata": new.metadata,
-            "created_at": iso(draft.created_at),
-            "ordinal": self._ordinals.next(),
-            "embedding_status": "pending",
-            "embedding_attempts": 0,
-            "embedding_due_at": iso(utc_now()),
-        }
+        source = (
+            scope.stamp()
+            | {
+                "episode_id": episode_id,
+                "session_id": new.session_id,
+                "role": new.role,
+                "content": new.content,
+                "token_count": draft.token_count,
+                "tags": new.tags,
+                "tag_numbers": tags.tag_numbers(new.tags),
+                "metadata": new.metadata,
+                "created_at": iso(draft.created_at),
+                "ordinal": self._ordinals.next(),
+                "embedding_status": "pending",
+                "embedding_attempts": 0,
+                "embedding_due_at": iso(utc_now()),
+            }
+            | events_for(wanted, "memory.stored")
+        )
         return {key: value for key, value in source.items() if value is not None}
 
     async def get(self, scope: Scope, episode_id: str) -> Episode | None:
@@ -95,7 +106,9 @@ class EpisodeStore:
         document = await self._alive(scope, episode_id)
         return episode_of(document.id, document.source) if document else None
 
-    async def soft_delete(self, scope: Scope, episode_id: str, at: datetime) -> bool:
+    async def soft_delete(
+        self, scope: Scope, episode_id: str, at: datetime, wanted: frozenset[str] = frozenset()
+    ) -> bool:
         """Hide it from every read. False when there is none to hide."""
         for _ in range(_DELETE_TRIES):
             document = await self._alive(scope, episode_id)
@@ -103,7 +116,8 @@ class EpisodeStore:
                 return False
             try:
                 # Guarded, so that of two deletes at once only one is told that it did it.
-                await self._index.update(scope, document, {"deleted_at": iso(at)})
+                events = with_event(document.source, wanted, "memory.deleted")
+                await self._index.update(scope, document, {"deleted_at": iso(at)} | events)
             except VersionConflict:
                 continue
             return True

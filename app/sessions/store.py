@@ -10,11 +10,13 @@ from typing import Any
 from app.elastic.index import Engine, ScopedIndex
 from app.elastic.indices import SESSIONS
 from app.elastic.scope import Scope, ScopedQuery, UserScope
+from app.events import events_for
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import OnceStore
 from app.pages import Page
 from app.sessions.models import Session
 from app.types import JsonObject, from_iso, iso, utc_now
+from app.webhooks.subscriptions import Subscriptions
 
 _MAX_RESULT_WINDOW = 100_000
 
@@ -25,16 +27,23 @@ class SessionStore:
     def __init__(self, engine: Engine, once: OnceStore) -> None:
         self._index = ScopedIndex(engine, SESSIONS)
         self._once = once
+        self._subscriptions = Subscriptions(engine)
 
     async def create(self, creation: Creation, metadata: JsonObject, answered: Answered) -> Session:
         """Store a new session of the caller, or find the one that the same request made before."""
 
+        wanted = await self._subscriptions.wanted(creation.scope, creation.scope.org_id)
+
         def make(session_id: str) -> JsonObject:
-            source = creation.scope.stamp() | {
-                "session_id": session_id,
-                "created_at": iso(utc_now()),
-                "metadata": metadata,
-            }
+            source = (
+                creation.scope.stamp()
+                | {
+                    "session_id": session_id,
+                    "created_at": iso(utc_now()),
+                    "metadata": metadata,
+                }
+                | events_for(wanted, "session.created")
+            )
             return {key: value for key, value in source.items() if value is not None}
 
         made = await self._once.create(creation, self._index, make, _written_at, answered)

@@ -19,7 +19,17 @@ async def owned(client: Client) -> dict[str, str]:
     session_id = await client.session(secret="of the owner")
     episode_id = await client.store("A secret of the owner", session_id=session_id, tags=["kind:secret"])
     key = await client.data("POST", "/api-keys", status=201, json={"name": "owner"})
-    return {"session_id": session_id, "episode_id": episode_id, "key_id": key["id"], "user_id": client.user_id}
+    body = {"url": "https://hooks.example.com/", "events": ["checkpoint.created"], "active": True}
+    hook = await client.data("POST", "/webhooks", status=201, json=body)
+    test = await client.data("POST", f"/webhooks/{hook['id']}/test")
+    return {
+        "session_id": session_id,
+        "episode_id": episode_id,
+        "key_id": key["id"],
+        "user_id": client.user_id,
+        "webhook_id": hook["id"],
+        "delivery_id": test["delivery_id"],
+    }
 
 
 async def state(client: Client, ids: dict[str, str]) -> list[Any]:
@@ -31,6 +41,7 @@ async def state(client: Client, ids: dict[str, str]) -> list[Any]:
         await client.data("GET", f"/sessions/{ids['session_id']}/history"),
         await client.data("GET", f"/memory/{ids['episode_id']}/status"),
         await client.search(),
+        {"webhooks": await client.data("GET", "/webhooks")},
     ]
     for answer in answers:
         for passing in ("request_id", "query_time_ms"):

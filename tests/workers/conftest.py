@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.container import Core, open_core
+from app.container import Core, open_core, open_deliveries
 from app.elastic.indices import EPISODES
 from app.embedding import DocumentEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder
@@ -19,6 +19,7 @@ from app.episodes.due import DueStore
 from app.episodes.embed import Embedded, EmbeddingService
 from app.migrate import migrate
 from app.settings import Settings
+from app.webhooks.deliver import DeliveryService
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
 from tests.prefixes import forget
@@ -29,7 +30,9 @@ READY_TIMEOUT_S = 120
 @pytest.fixture(scope="session")
 async def own_settings(settings: Settings) -> Settings:
     """The run's engines, with indices that no other folder's tests write to."""
-    own = settings.model_copy(update={"index_prefix": f"{settings.index_prefix}-w"})
+    own = settings.model_copy(
+        update={"index_prefix": f"{settings.index_prefix}-w", "webhook_allowed_networks": "127.0.0.0/8"}
+    )
     await migrate(own)
     return own
 
@@ -40,6 +43,13 @@ async def core(own_settings: Settings) -> AsyncIterator[Core]:
     async with open_core(own_settings) as opened:
         yield opened
         await forget(opened.es, own_settings.index_prefix)
+
+
+@pytest.fixture
+async def deliveries(core: Core) -> AsyncIterator[DeliveryService]:
+    """What tells webhooks; receivers on loopback may be named."""
+    async with open_deliveries(core) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

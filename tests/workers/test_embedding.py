@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from app.container import Core, WorkerContainer
+from app.container import Core, WorkerContainer, open_deliveries
 from app.embedding import DocumentEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder, Vector
 from app.episodes.due import DueStore
@@ -185,9 +185,13 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     await redis.flushall()
     assert await redis.zcard(queue) == 0
     service = EmbeddingService(DueStore(core.engine), DocumentEmbedder(worker().encoder), batch=64, max_attempts=8)
-    arq = make_worker(
-        core.settings, WorkerContainer(core, service, PurgeService(core.engine, LifecycleStore(core.engine), 30))
-    )
+    purge = PurgeService(core.engine, LifecycleStore(core.engine), 30)
+    async with open_deliveries(core) as deliveries:
+        await _until_ready(client, core, episode_id, WorkerContainer(core, service, purge, deliveries))
+
+
+async def _until_ready(client: Client, core: Core, episode_id: str, container: WorkerContainer) -> None:
+    arq = make_worker(core.settings, container)
     working = asyncio.create_task(arq.async_run())
 
     async def ready() -> bool:

@@ -28,6 +28,7 @@ from app.forgetting.purge import PurgeService
 from app.outbox import queue_name
 from app.redis import RedisGate
 from app.types import iso, utc_now
+from app.webhooks.deliver import DeliveryService
 from tests.client import Client
 from tests.promises import proves
 from tests.workers.conftest import NewWorker, Worker, overwrite, stored
@@ -132,17 +133,18 @@ async def purgeable(core: Core, client: Client) -> str:
     return episode_id
 
 
-def container_of(core: Core, worker: NewWorker) -> WorkerContainer:
+def container_of(core: Core, worker: NewWorker, deliveries: DeliveryService) -> WorkerContainer:
     service = EmbeddingService(DueStore(core.engine), DocumentEmbedder(worker().encoder), batch=64, max_attempts=8)
-    return WorkerContainer(core, service, PurgeService(core.engine, LifecycleStore(core.engine), restore_days=30))
+    purge = PurgeService(core.engine, LifecycleStore(core.engine), restore_days=30)
+    return WorkerContainer(core, service, purge, deliveries)
 
 
 @proves("delete.purge")
 async def test_the_purge_job_removes_what_can_no_longer_be_restored_and_logs_a_receipt(
-    client: Client, core: Core, worker: NewWorker, caplog: pytest.LogCaptureFixture
+    client: Client, core: Core, worker: NewWorker, deliveries: DeliveryService, caplog: pytest.LogCaptureFixture
 ) -> None:
     episode_id = await purgeable(core, client)
-    arq = make_worker(core.settings, container_of(core, worker), burst=True)
+    arq = make_worker(core.settings, container_of(core, worker, deliveries), burst=True)
     name = f"{core.settings.index_prefix}:purge"
     assert [(job.hour, job.minute) for job in arq.cron_jobs if job.name == name] == [({3}, {0})]
     await core.outbox._queue.enqueue_job(name, _queue_name=queue_name(core.settings.index_prefix))
@@ -157,13 +159,13 @@ async def test_the_purge_job_removes_what_can_no_longer_be_restored_and_logs_a_r
 
 
 async def test_without_redis_the_worker_purges_all_the_same(
-    client: Client, core: Core, worker: NewWorker, monkeypatch: pytest.MonkeyPatch
+    client: Client, core: Core, worker: NewWorker, deliveries: DeliveryService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     episode_id = await purgeable(core, client)
     monkeypatch.setattr(worker_run, "SWEEP_EVERY_S", 0.05)
     # A port that nothing listens on: Redis is away for this worker alone.
     away = RedisGate("redis://127.0.0.1:1/0", 0.1)
-    container = container_of(core, worker)
+    container = container_of(core, worker, deliveries)
     alone = replace(container, core=replace(core, redis=away))
     assert container.purge.overdue
     sweeping = asyncio.create_task(worker_run._sweep_without_redis(alone))

@@ -1,0 +1,1 @@
+"""Webhooks: who wants to be told of what, and telling them, at least once."""

@@ -1,0 +1,76 @@
+"""Documents of any index that carry events, and events that are documents of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.elastic.client import MissingDocument, VersionConflict
+from app.elastic.index import Document, Engine, ScopedIndex
+from app.elastic.indices import EPISODES, EVENTS, SESSIONS
+from app.elastic.scope import AnyScope, ScopedQuery, SystemScope
+from app.events import EventType, new_event
+from app.types import JsonObject
+
+_WORKER = SystemScope("events of all organisations")
+_FIELDS = (
+    "org_id", "user_id", "agent_id", "events", "data", "episode_id", "session_id", "checkpoint_id", "role", "tags",
+    "token_count", "message_count", "created_at", "deleted_at", "embedding_status", "embedding_model",
+    "embedding_generated_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A document with events. index: of `EventStore.sources`."""
+
+    index: ScopedIndex
+    document: Document
+
+    @property
+    def events(self) -> list[JsonObject]:
+        """Its events that are due."""
+        return list(self.document.source["events"])
+
+
+class EventStore:
+    """The outbox of events."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._own = ScopedIndex(engine, EVENTS)
+        self._sources = [ScopedIndex(engine, definition) for definition in (EPISODES, SESSIONS)] + [self._own]
+
+    async def write(self, scope: AnyScope, org_id: str, event: EventType, data: JsonObject) -> None:
+        """Store an event as a document of its own. Durable when this returns."""
+        entry = new_event(event)
+        source = {"org_id": org_id, "created_at": entry["at"], "events": [entry], "data": data}
+        await self._own.create(scope, entry["id"], source)
+
+    async def due(self, size: int) -> list[Cause]:
+        """Up to `size` documents of each index that carry events, deleted ones too."""
+        query = ScopedQuery(
+            _WORKER,
+            filters=[{"exists": {"field": "events.id"}}],
+            deleted=True,
+            sort=[{"_doc": "asc"}],
+            size=size,
+            fields=_FIELDS,
+        )
+        found = await asyncio.gather(*(index.search(query) for index in self._sources))
+        return [
+            Cause(index, Document(hit.id, hit.source, hit.revision))
+            for index, page in zip(self._sources, found, strict=True)
+            for hit in page.hits
+            if hit.revision is not None
+        ]
+
+    async def clear(self, causes: Sequence[Cause]) -> None:
+        """Take away the events, where the document is as it was when they were read; else they are met again."""
+        results = await asyncio.gather(
+            *(cause.index.update(_WORKER, cause.document, {"events": []}) for cause in causes),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, (VersionConflict, MissingDocument)):
+                raise result

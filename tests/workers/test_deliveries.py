@@ -1,0 +1,181 @@
+"""From what happens to a receiver: a real one, on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from app.container import Core, open_deliveries
+from app.settings import Settings
+from app.webhooks.deliver import DeliveryService
+from tests.client import Client, connect
+from tests.conftest import serving
+from tests.workers.conftest import NewWorker
+
+EVENTS = ["memory.stored", "embedding.ready", "session.created", "memory.deleted"]
+
+
+@dataclass
+class Receiver:
+    url: str = ""
+    status: int = 200
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    @property
+    def payloads(self) -> list[Any]:
+        return [orjson.loads(body) for _, body in self.got]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Keeps what it is sent and answers with `status`."""
+    made = Receiver()
+
+    async def receive(request: web.Request) -> web.Response:
+        made.got.append((dict(request.headers), await request.read()))
+        return web.Response(status=made.status, text="x" * 5_000)
+
+    app = web.Application()
+    app.router.add_post("/hook", receive)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def service(core: Core) -> AsyncIterator[DeliveryService]:
+    async with open_deliveries(core) as opened:
+        yield opened
+
+
+async def deliver(service: DeliveryService) -> None:
+    while await service.fan_out():
+        pass
+    await service.deliver_due()
+    await service.drain()
+
+
+async def hook(client: Client, receiver: Receiver) -> Any:
+    return await client.data("POST", "/webhooks", status=201, json={"url": receiver.url, "events": EVENTS})
+
+
+async def test_every_event_arrives_signed(
+    client: Client, receiver: Receiver, service: DeliveryService, worker: NewWorker
+) -> None:
+    """Scenario 18."""
+    created = await hook(client, receiver)
+    session_id = await client.session()
+    episode_id = await client.store("nobody is sent this", session_id=session_id, tags=["a:b"])
+    await worker().embed()
+    await deliver(service)
+    await client.data("DELETE", f"/memory/{episode_id}")
+    await client.data("POST", f"/webhooks/{created['id']}/test")
+    await deliver(service)
+    assert sorted(payload["event"] for payload in receiver.payloads) == sorted([*EVENTS, "webhook.test"])
+    for headers, body in receiver.got:
+        payload = orjson.loads(body)
+        assert Webhook(created["secret"]).verify(body, {key.lower(): value for key, value in headers.items()})
+        digest = hmac.new(created["secret"].encode(), body, hashlib.sha256).hexdigest()
+        assert headers["X-Remembr-Signature"] == f"sha256={digest}"
+        assert headers["X-Remembr-Event"] == payload["event"]
+        assert payload["org_id"] == client.org_id
+        assert b"nobody" not in body
+        if payload["event"].startswith(("memory", "embedding")):
+            assert payload["episode_id"] == payload["data"]["episode_id"] == episode_id
+    deliveries = await client.data("GET", f"/webhooks/{created['id']}/deliveries", params={"limit": 500})
+    assert {(item["status"], item["attempts"]) for item in deliveries} == {("delivered", 1)}
+    assert {len(item["response_body_snippet"]) for item in deliveries} == {1_024}
+    # Handed on once: nothing is found again.
+    assert await service.fan_out() == 0
+
+
+async def test_fanning_out_before_the_embedding_does_not_cost_the_embedding(
+    client: Client, receiver: Receiver, service: DeliveryService, worker: NewWorker
+) -> None:
+    await hook(client, receiver)
+    await client.store("one")
+    embedding = worker().service
+    real = embedding._due.said_before
+
+    async def and_meanwhile(*given: Any) -> Any:
+        await service.fan_out()
+        return await real(*given)
+
+    embedding._due.said_before = and_meanwhile  # type: ignore[method-assign, assignment]
+    done = await embedding.embed_due()
+    assert (done.ready, done.skipped) == (1, 0)
+    await deliver(service)
+    assert [payload["event"] for payload in receiver.payloads] == ["memory.stored", "embedding.ready"]
+
+
+async def test_a_receiver_that_fails_is_tried_again_and_410_switches_off(
+    client: Client, receiver: Receiver, service: DeliveryService
+) -> None:
+    """Scenario 18: a receiver that was down gets it later."""
+    service._retry_s = [0.0, 0.0]
+    created = await hook(client, receiver)
+    receiver.status = 500
+    await client.session()
+    await deliver(service)
+    path = f"/webhooks/{created['id']}"
+    [failed] = await client.data("GET", f"{path}/deliveries")
+    assert (failed["status"], failed["attempts"], failed["response_status_code"]) == ("failed", 3, 500)
+    assert (await client.data("GET", path))["failure_count"] == 3
+    receiver.status = 200
+    await client.data("POST", f"{path}/deliveries/{failed['id']}/redeliver")
+    await deliver(service)
+    assert (await client.data("GET", f"{path}/deliveries"))[0]["status"] == "delivered"
+    assert (await client.data("GET", path))["failure_count"] == 0
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+    receiver.status = 410
+    await client.session()
+    await deliver(service)
+    assert (await client.data("GET", path))["active"] is False
+    await client.error("POST", f"{path}/test", 409, "WEBHOOK_INACTIVE")
+
+
+async def test_twenty_failures_in_a_row_switch_off(
+    client: Client, receiver: Receiver, service: DeliveryService
+) -> None:
+    """Scenario 18."""
+    service._retry_s = [60.0]
+    created = await hook(client, receiver)
+    receiver.status = 302
+    for _ in range(22):
+        await client.session()
+    await deliver(service)
+    found = await client.data("GET", f"/webhooks/{created['id']}")
+    assert (found["active"], found["failure_count"] >= 20) == (False, True)
+    deliveries = await client.data("GET", f"/webhooks/{created['id']}/deliveries", params={"limit": 100})
+    assert {item["status"] for item in deliveries} == {"failed"}
+
+
+async def test_both_secrets_sign_after_a_rotation(client: Client, receiver: Receiver, service: DeliveryService) -> None:
+    created = await hook(client, receiver)
+    rotated = await client.data("POST", f"/webhooks/{created['id']}/rotate-secret")
+    assert rotated["secret"] != created["secret"]
+    await client.data("POST", f"/webhooks/{created['id']}/test")
+    await deliver(service)
+    [(headers, body)] = receiver.got
+    for secret in (created["secret"], rotated["secret"]):
+        assert Webhook(secret).verify(body, {key.lower(): value for key, value in headers.items()})
+
+
+async def test_a_target_inside_is_refused_where_no_network_is_opened(own_settings: Settings, client: Client) -> None:
+    closed = own_settings.model_copy(update={"webhook_allowed_networks": ""})
+    async with serving(closed) as url, connect(url) as same:
+        same.http.headers["Authorization"] = client.http.headers["Authorization"]
+        for target in ("http://127.0.0.1/", "http://169.254.169.254/latest", "http://[::ffff:10.0.0.1]/"):
+            body = {"url": target, "events": EVENTS}
+            assert (await same.error("POST", "/webhooks", 422, json=body))["code"] == "VALIDATION_ERROR"
