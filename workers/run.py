@@ -119,43 +119,16 @@ async def _purge_if_overdue(container: WorkerContainer) -> None:
 
 
 def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:
-    """An arq worker on our queue. burst: end when the queue is empty."""
-    embed: Function = func(jobs.embed_pending, name=EMBED, keep_result=0, timeout=_JOB_TIMEOUT_S, max_tries=1_000_000)
-    deliver: Function = func(
-        jobs.deliver_webhooks, name=WEBHOOKS, keep_result=0, timeout=_JOB_TIMEOUT_S, max_tries=1_000_000
-    )
+    """An arq worker on our queue. burst: do what is in the queue and end; nothing is swept then, or with a
+    sweep every second the queue would never be empty."""
+    patient: dict[str, Any] = {"keep_result": 0, "timeout": _JOB_TIMEOUT_S, "max_tries": 1_000_000}
+    functions: list[Function] = [
+        func(jobs.embed_pending, name=EMBED, **patient),
+        func(jobs.deliver_webhooks, name=WEBHOOKS, **patient),
+    ]
     return Worker(
-        functions=[embed, deliver],
-        cron_jobs=[
-            cron(
-                jobs.deliver_webhooks,
-                name=f"{settings.index_prefix}:webhooks",
-                second=set(range(1, 60, SWEEP_EVERY_S)),
-                unique=True,
-                keep_result=0,
-                timeout=_JOB_TIMEOUT_S,
-                max_tries=1_000_000,
-            ),
-            cron(
-                jobs.embed_pending,
-                name=f"{settings.index_prefix}:sweep",
-                second=set(range(0, 60, SWEEP_EVERY_S)),
-                unique=True,
-                keep_result=0,
-                timeout=_JOB_TIMEOUT_S,
-                max_tries=1_000_000,
-            ),
-            cron(
-                jobs.purge,
-                name=f"{settings.index_prefix}:purge",
-                hour={_PURGE_HOUR},
-                minute={0},
-                unique=True,
-                keep_result=0,
-                timeout=_PURGE_TIMEOUT_S,
-                max_tries=1_000_000,
-            ),
-        ],
+        functions=functions,
+        cron_jobs=None if burst else _sweeps(settings.index_prefix),
         queue_name=queue_name(settings.index_prefix),
         redis_settings=redis_settings(settings),
         ctx={jobs.CONTAINER: container, jobs.EMBEDDING: asyncio.Lock(), jobs.DELIVERING: asyncio.Lock()},
@@ -169,6 +142,18 @@ def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool =
         job_deserializer=orjson.loads,
         max_jobs=4,
     )
+
+
+def _sweeps(prefix: str) -> list[CronJob]:
+    alike: dict[str, Any] = {"unique": True, "keep_result": 0, "max_tries": 1_000_000}
+    every = {"embed": set(range(0, 60, SWEEP_EVERY_S)), "webhooks": set(range(1, 60, SWEEP_EVERY_S))}
+    return [
+        cron(jobs.embed_pending, name=f"{prefix}:sweep", second=every["embed"], timeout=_JOB_TIMEOUT_S, **alike),
+        cron(
+            jobs.deliver_webhooks, name=f"{prefix}:webhooks", second=every["webhooks"], timeout=_JOB_TIMEOUT_S, **alike
+        ),
+        cron(jobs.purge, name=f"{prefix}:purge", hour={_PURGE_HOUR}, minute={0}, timeout=_PURGE_TIMEOUT_S, **alike),
+    ]
 
 
 def redis_settings(settings: Settings) -> RedisSettings:

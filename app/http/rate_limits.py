@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -69,7 +69,9 @@ def client_address(request: web.Request, proxies: Sequence[str]) -> str:
     """Whose request it is: the peer, or behind proxies that a setting trusts the last address in
     X-Forwarded-For that none of them has. Of IPv6 the first 64 bits, which one customer has at least."""
     networks = [ip_network(text, strict=False) for text in proxies]
-    candidates = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    # Some proxies add a line of their own below the caller's.
+    lines = request.headers.getall("X-Forwarded-For", [])
+    candidates = [part.strip() for line in lines for part in line.split(",") if part.strip()]
     found = request.remote or ""
     while candidates and _is_in(found, networks):
         found = candidates.pop()
@@ -77,19 +79,26 @@ def client_address(request: web.Request, proxies: Sequence[str]) -> str:
 
 
 def _is_in(text: str, networks: Sequence[object]) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)  # type: ignore[operator]
+    address = _address(text)
+    return address is not None and any(address in network for network in networks)  # type: ignore[operator]
 
 
 def _site(text: str) -> str:
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
+    address = _address(text)
+    if address is None:
         # Neither a peer nor a proxy says such things: all who do share one bucket.
         return "unknown"
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+    if isinstance(address, IPv6Address):
         return str(ip_network((address, _IPV6_SITE_BITS), strict=False))
     return str(address)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Also with a zone, with a port as some proxies add it, or an IPv4 address as a dual-stack socket shows it."""
+    for candidate in (text.partition("%")[0], text.rpartition(":")[0].strip("[]")):
+        try:
+            address = ip_address(candidate)
+        except ValueError:
+            continue
+        return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return None

@@ -141,6 +141,9 @@ async def test_behind_a_trusted_proxy_the_address_is_the_one_that_it_saw(setting
             assert (await _register(client, f"8.8.8.8, 198.51.100.{n}, 10.1.2.3")).status_code == 401
         # What the caller itself put in front changes nothing.
         assert (await _register(client, "1.2.3.4, 198.51.100.1")).status_code == 429
+        forged = [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-For", "198.51.100.2:4711")]
+        again = await client.send("POST", "/auth/login", json=_account(), headers=forged)
+        assert again.status_code == 429
         assert (await _register(client, "2001:db8:1:2::1")).status_code == 401
         assert (await _register(client, "2001:db8:1:2:ffff::2")).status_code == 429
 
