@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from arq import Worker, cron
 from arq.connections import RedisSettings
+from arq.cron import CronJob
 from arq.worker import Function, func
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -125,6 +126,7 @@ def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool =
     functions: list[Function] = [
         func(jobs.embed_pending, name=EMBED, **patient),
         func(jobs.deliver_webhooks, name=WEBHOOKS, **patient),
+        func(jobs.purge, name=f"{settings.index_prefix}:purge", **(patient | {"timeout": _PURGE_TIMEOUT_S})),
     ]
     return Worker(
         functions=functions,

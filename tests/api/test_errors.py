@@ -140,7 +140,9 @@ async def test_an_unknown_path_is_404_in_the_same_shape(anonymous: Client, path:
 
 @each(lambda route: route.method == "GET" and "limit" in route.query.model_fields)
 async def test_a_bad_page_is_422_and_names_the_parameter(member: Client, route: Route) -> None:
-    bad = {"limit": ("0", "-1", "1001", "ten", "1.5"), "offset": ("-1", "9" * 30, "x")}
+    # Above its largest a delivery list's limit counts as the largest.
+    largest = () if route.path.endswith("/deliveries") else ("1001",)
+    bad = {"limit": ("0", "-1", *largest, "ten", "1.5"), "offset": ("-1", "9" * 30, "x")}
     pages = [(name, value) for name in bad if name in route.query.model_fields for value in bad[name]]
     for name, value in pages:
         error = await member.error(route.method, filled(route, ID), 422, params=needed(route) | {name: value})

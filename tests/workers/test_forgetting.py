@@ -146,7 +146,8 @@ async def test_the_purge_job_removes_what_can_no_longer_be_restored_and_logs_a_r
     episode_id = await purgeable(core, client)
     arq = make_worker(core.settings, container_of(core, worker, deliveries), burst=True)
     name = f"{core.settings.index_prefix}:purge"
-    assert [(job.hour, job.minute) for job in arq.cron_jobs if job.name == name] == [({3}, {0})]
+    daily = make_worker(core.settings, container_of(core, worker, deliveries)).cron_jobs
+    assert [(job.hour, job.minute) for job in daily if job.name == name] == [({3}, {0})]
     await core.outbox._queue.enqueue_job(name, _queue_name=queue_name(core.settings.index_prefix))
     with caplog.at_level(logging.INFO):
         await arq.async_run()
