@@ -18,6 +18,7 @@ from app.elastic.client import MissingDocument, open_elasticsearch, translate_er
 from app.elastic.freshness import Freshness
 from app.elastic.index import Engine, make_engine
 from app.embedding import open_document_embedder, open_query_embedder
+from app.episodes.archive import EpisodeArchive
 from app.episodes.due import DueStore
 from app.episodes.embed import EmbeddingService
 from app.episodes.lifecycle import LifecycleStore
@@ -35,6 +36,7 @@ from app.sealing import Sealer
 from app.sessions.service import SessionService
 from app.sessions.store import SessionStore
 from app.settings import Settings
+from app.transfer.export import ExportService
 from app.webhooks.deliver import DeliveryService
 from app.webhooks.deliveries import DeliveryStore
 from app.webhooks.guard import parse_networks
@@ -107,6 +109,7 @@ class Container:
     episodes: EpisodeService
     forgetting: ForgettingService
     webhooks: WebhookService
+    exports: ExportService
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer."""
@@ -155,6 +158,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
                 most=settings.webhook_max,
                 allowed=parse_networks(settings.webhook_allowed_networks),
             ),
+            ExportService(EpisodeArchive(core.engine)),
         )
 
 

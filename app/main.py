@@ -20,6 +20,7 @@ from app.http.requests import CONTAINER
 from app.http.routing import Route
 from app.sessions.routes import routes as session_routes
 from app.settings import Settings
+from app.transfer.routes import routes as transfer_routes
 from app.webhooks.routes import routes as webhook_routes
 
 BASE_PATH = "/api/v1"
@@ -30,6 +31,7 @@ ROUTES: tuple[Route, ...] = (
     *episode_routes.all,
     *forgetting_routes.all,
     *webhook_routes.all,
+    *transfer_routes.all,
 )
 """Every route of the API, relative to BASE_PATH."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 
-from app.elastic import by_query
+from app.elastic import by_query, pit
 from app.elastic.client import MissingDocument, VersionConflict, item_error, translate_errors
 from app.elastic.freshness import Freshness
 from app.elastic.gather import Gather
@@ -129,6 +130,25 @@ class ScopedIndex:
                 **_as_arguments(body),
             )
         return _found(answer.body)
+
+    async def walk(self, query: ScopedQuery) -> AsyncGenerator[list[Hit], None]:
+        """Every hit of a sorted query, as of one moment, in pages of at most `query.size`.
+
+        Memory doesn't grow with the number of hits. What was answered before the first page is in it,
+        what is written later isn't. Leave early through `contextlib.aclosing`. Raises Unavailable.
+        """
+        await self.freshen(query.scope)
+        body = query.body(self._definition.ownership, self._definition.soft_deletes)
+        answers = pit.pages(
+            self._engine.es,
+            index=self.alias,
+            routing=query.scope.organisations if self._definition.routed else None,
+            body=pit.without_paging(body),
+            max_rows=query.size,
+        )
+        async with aclosing(answers):
+            async for answer in answers:
+                yield _found(answer).hits
 
     async def count(self, query: ScopedQuery, *, fresh: bool = True) -> int:
         """How many documents the query matches."""

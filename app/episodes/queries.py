@@ -354,3 +354,23 @@ def _diff_filters(wanted: DiffQuery) -> list[Query]:
         *({"term": {field: value}} for field, value in terms.items() if value is not None),
         *tags.clauses(wanted.tags, ()),
     ]
+
+
+EXPORTED_FIELDS = (
+    "session_id", "role", "content", "tags", "metadata", "created_at", "embedding_status", "deleted_at",
+)  # fmt: skip
+
+
+def exported(
+    scope: Scope, *, session_id: str | None, times: Sequence[Query], deleted: bool, page_rows: int
+) -> ScopedQuery:
+    """All that an export holds, oldest first. page_rows: how many to read at once."""
+    session: list[Query] = [] if session_id is None else [{"term": {"session_id": session_id}}]
+    return ScopedQuery(
+        scope,
+        filters=[*session, *times],
+        deleted=deleted,
+        sort=OLDEST_FIRST,
+        size=page_rows,
+        fields=EXPORTED_FIELDS,
+    )

@@ -1,0 +1,1 @@
+"""Export: a caller's memory as a file."""
