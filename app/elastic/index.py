@@ -41,6 +41,12 @@ class Hit:
     named: dict[str, float]
     revision: Revision | None
 
+    def document(self) -> Document:
+        """The hit as a document that can be written over. Raises RuntimeError when its state wasn't read."""
+        if self.revision is None:
+            raise RuntimeError("a search without states of documents")
+        return Document(self.id, self.source, self.revision)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

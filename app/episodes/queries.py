@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
 from app.episodes import ranking, tags
 from app.episodes.models import DiffQuery, Mix, SearchRequest
 from app.episodes.ranking import Curves
+from app.lineage import FIRST, Lineage
 from app.types import JsonObject, iso
 
 COUNT_MAX = 100_000
@@ -22,7 +23,7 @@ PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "tags", "metadat
 # Without what an embedding makes anew: vectors, context, context_of.
 _ALL_BUT_VECTORS = (
     "org_id", "user_id", "agent_id", "episode_id", "session_id", "role", "content", "token_count", "tags",
-    "tag_numbers", "metadata", "created_at", "ordinal", "embedding_status", "embedding_model",
+    "tag_numbers", "metadata", "created_at", "ordinal", "branch", "embedding_status", "embedding_model",
     "embedding_generated_at", "embedding_error", "embedding_attempts", "embedding_due_at", "deleted_at", "events",
 )  # fmt: skip
 
@@ -202,14 +203,27 @@ def _page(
     )
 
 
+def present(session_id: str, lineage: Lineage | None) -> list[Query]:
+    """A session's episodes without those that a restore has superseded; all of them without a lineage."""
+    filters: list[Query] = [{"term": {"session_id": session_id}}]
+    return filters if lineage is None else filters + lineage.filters()
+
+
 def history(
-    scope: Scope, session_id: str, *, limit: int, offset: int, newest_first: bool, times: Sequence[Query]
+    scope: Scope,
+    session_id: str,
+    lineage: Lineage | None,
+    *,
+    limit: int,
+    offset: int,
+    newest_first: bool,
+    times: Sequence[Query],
 ) -> ScopedQuery:
-    """A session's episodes from one end."""
+    """A session's present from one end; with its superseded episodes where no lineage is given."""
     reachable = offset + limit <= COUNT_MAX
     return ScopedQuery(
         scope,
-        filters=[{"term": {"session_id": session_id}}, *times],
+        filters=[*present(session_id, lineage), *times],
         sort=NEWEST_FIRST if newest_first else OLDEST_FIRST,
         size=limit if reachable else 0,
         offset=offset if reachable else 0,
@@ -229,30 +243,39 @@ def statuses(scope: Scope, session_id: str) -> ScopedQuery:
     )
 
 
-def message_counts(scope: Scope, session_ids: Sequence[str]) -> ScopedQuery:
-    """How many episodes each of these sessions has."""
+def message_counts(scope: Scope, lineages: Mapping[str, Lineage]) -> ScopedQuery:
+    """How many episodes the present of each of these sessions has."""
+    # Few sessions were ever restored; the others share one clause.
+    plain = [session_id for session_id, lineage in lineages.items() if lineage.branch == FIRST]
+    clauses: list[Query] = [{"bool": {"filter": [{"terms": {"session_id": plain}}, *Lineage().filters()]}}]
+    clauses += [
+        {"bool": {"filter": present(session_id, lineage)}}
+        for session_id, lineage in lineages.items()
+        if lineage.branch != FIRST
+    ]
     return ScopedQuery(
         scope,
-        filters=[{"terms": {"session_id": list(session_ids)}}],
+        filters=[{"bool": {"should": clauses, "minimum_should_match": 1}}],
         size=0,
-        aggregations={"sessions": {"terms": {"field": "session_id", "size": max(1, len(session_ids))}}},
+        aggregations={"sessions": {"terms": {"field": "session_id", "size": max(1, len(lineages))}}},
     )
 
 
 def by_priority(
     scope: Scope,
     session_id: str,
+    lineage: Lineage,
     script: str,
     params: JsonObject,
     *,
     size: int,
     after: Sequence[object] | None,
 ) -> ScopedQuery:
-    """A session's episodes, the one that stays longest in the window first."""
+    """A session's present, the episode that stays longest in the window first."""
     order: Query = {"_script": {"type": "number", "order": "desc", "script": {"source": script, "params": params}}}
     return ScopedQuery(
         scope,
-        filters=[{"term": {"session_id": session_id}}],
+        filters=present(session_id, lineage),
         sort=[order, *NEWEST_FIRST],
         size=size,
         after=after,

@@ -32,6 +32,7 @@ from app.episodes.results import Ranked, page_of, ranked
 from app.episodes.store import Draft, EpisodeStore
 from app.errors import NotFound, RemembrError, Unavailable, ValidationFailed
 from app.idempotency.models import Answered, Creation
+from app.lineage import FIRST
 from app.outbox import EMBED, WEBHOOKS, Outbox
 from app.sessions.store import SessionStore
 from app.settings import Settings
@@ -66,11 +67,11 @@ class EpisodeService:
         Raises ValidationFailed when the content is too long and NotFound when the session isn't there.
         """
         self._check_length(new.content, ("content",))
-        wanted, drafts, _ = await asyncio.gather(
+        wanted, branches = await asyncio.gather(
             self._store.wanted_events(creation.scope),
-            self._drafts({0: new}),
             self._require_sessions(creation.scope, [new.session_id]),
         )
+        drafts = await self._drafts({0: new}, branches)
         result = (await self._store.create_all(creation, drafts, answered, wanted))[0]
         if isinstance(result, BaseException):
             raise result
@@ -97,14 +98,14 @@ class EpisodeService:
             else:
                 valid[index] = new
         asked = {new.session_id for new in valid.values() if new.session_id}
-        wanted, known = await asyncio.gather(
-            self._store.wanted_events(creation.scope), self._sessions.existing(creation.scope, asked)
+        wanted, branches = await asyncio.gather(
+            self._store.wanted_events(creation.scope), self._sessions.branches(creation.scope, asked)
         )
         for index, new in list(valid.items()):
-            if new.session_id is not None and new.session_id not in known:
+            if new.session_id is not None and new.session_id not in branches:
                 items[index] = _refused(index, _no_session())
                 del valid[index]
-        drafts = await self._drafts(valid)
+        drafts = await self._drafts(valid, branches)
         results = await self._store.create_all(creation, drafts, answered, wanted)
         refused = [result for result in results if isinstance(result, Unavailable)]
         if refused and len(refused) == len(results):
@@ -194,18 +195,20 @@ class EpisodeService:
         if wanted:
             self._outbox.nudge(WEBHOOKS)
 
-    async def _drafts(self, new: Mapping[int, NewEpisode]) -> list[Draft]:
+    async def _drafts(self, new: Mapping[int, NewEpisode], branches: Mapping[str, int]) -> list[Draft]:
         now = utc_now()
         tokens = await count_tokens_async([episode.content for episode in new.values()])
         return [
-            Draft(number, episode, episode.created_at or now, count)
+            Draft(number, episode, episode.created_at or now, count, branches.get(episode.session_id or "", FIRST))
             for (number, episode), count in zip(new.items(), tokens, strict=True)
         ]
 
-    async def _require_sessions(self, scope: Scope, session_ids: Sequence[str | None]) -> None:
+    async def _require_sessions(self, scope: Scope, session_ids: Sequence[str | None]) -> dict[str, int]:
         wanted = {session_id for session_id in session_ids if session_id is not None}
-        if wanted and await self._sessions.existing(scope, wanted) != wanted:
+        branches = await self._sessions.branches(scope, wanted)
+        if branches.keys() != wanted:
             raise _no_session()
+        return branches
 
     def _check_length(self, content: str, loc: tuple[str, ...]) -> None:
         limit = self._settings.content_max_chars

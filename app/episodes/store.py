@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +17,8 @@ from app.episodes.models import Episode, NewEpisode
 from app.events import events_for, with_event
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import Item, OnceStore
+from app.lineage import FIRST, Lineage
+from app.ordinals import Ordinals
 from app.types import JsonObject, from_iso, iso, utc_now
 from app.webhooks.subscriptions import Subscriptions
 
@@ -35,24 +36,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A new episode with what the service has added. number: its place in the request."""
+    """A new episode with what the service has added. number: its place in the request. branch: the one that
+    its session is on."""
 
     number: int
     new: NewEpisode
     created_at: datetime
     token_count: int
-
-
-class Ordinals:
-    """Arrival order: microseconds of the clock, but never the same or smaller twice in a process."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def next(self) -> int:
-        """Larger than any before."""
-        self._last = max(self._last + 1, time.time_ns() // 1000)
-        return self._last
+    branch: int = FIRST
 
 
 class EpisodeStore:
@@ -93,6 +84,7 @@ class EpisodeStore:
                 "metadata": new.metadata,
                 "created_at": iso(draft.created_at),
                 "ordinal": self._ordinals.next(),
+                "branch": None if draft.branch == FIRST else draft.branch,
                 "embedding_status": "pending",
                 "embedding_attempts": 0,
                 "embedding_due_at": iso(utc_now()),
@@ -133,14 +125,17 @@ class EpisodeStore:
         self,
         scope: Scope,
         session_id: str,
+        lineage: Lineage | None,
         *,
         limit: int,
         offset: int,
         newest_first: bool,
         times: Sequence[Query],
     ) -> Page:
-        """Episodes of a session from one end, in that order."""
-        query = queries.history(scope, session_id, limit=limit, offset=offset, newest_first=newest_first, times=times)
+        """Episodes of a session from one end, in that order; superseded ones only without a lineage."""
+        query = queries.history(
+            scope, session_id, lineage, limit=limit, offset=offset, newest_first=newest_first, times=times
+        )
         found = await self._index.search(query)
         return Page([episode_of(hit.id, hit.source) for hit in found.hits], found.total)
 
@@ -149,24 +144,25 @@ class EpisodeStore:
         found = await self._index.search(queries.statuses(scope, session_id))
         return _buckets(found, "statuses")
 
-    async def message_counts(self, scope: Scope, session_ids: Sequence[str]) -> dict[str, int]:
-        """Session id → number of episodes."""
-        if not session_ids:
+    async def message_counts(self, scope: Scope, lineages: Mapping[str, Lineage]) -> dict[str, int]:
+        """Session id → number of episodes in its present."""
+        if not lineages:
             return {}
-        return _buckets(await self._index.search(queries.message_counts(scope, session_ids)), "sessions")
+        return _buckets(await self._index.search(queries.message_counts(scope, lineages)), "sessions")
 
     async def by_priority(
         self,
         scope: Scope,
         session_id: str,
+        lineage: Lineage,
         script: str,
         params: JsonObject,
         *,
         size: int,
         after: Sequence[object] | None,
     ) -> list[Hit]:
-        """A page of a session's episodes in the order in which the window keeps them."""
-        query = queries.by_priority(scope, session_id, script, params, size=size, after=after)
+        """A page of a session's present in the order in which the window keeps them."""
+        query = queries.by_priority(scope, session_id, lineage, script, params, size=size, after=after)
         # Later pages must come from the same state as the first, as nearly as can be.
         return (await self._index.search(query, fresh=after is None)).hits
 

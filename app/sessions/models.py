@@ -30,6 +30,9 @@ class HistoryQuery(Page):
     order: Literal["asc", "desc"] = Field(
         "desc", description="`desc`: the newest `limit`, offset counting back; `asc`: from the oldest."
     )
+    include_superseded: bool = Field(
+        False, description="Also what was said between a checkpoint and the restore that went back to it."
+    )
     from_time: UtcDateTime | None = None
     to_time: UtcDateTime | None = None
 

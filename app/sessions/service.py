@@ -10,6 +10,7 @@ from app.episodes import queries
 from app.episodes.store import EpisodeStore
 from app.errors import NotFound
 from app.idempotency.models import Answered, Creation
+from app.lineage import Lineage
 from app.pages import Page
 from app.sessions import window
 from app.sessions.models import (
@@ -20,13 +21,12 @@ from app.sessions.models import (
     HistoryQuery,
     ListedSession,
     NewSession,
-    Session,
     Sessions,
     SessionWindow,
     TokenUsage,
     WindowMessage,
 )
-from app.sessions.store import SessionStore
+from app.sessions.store import SessionStore, StoredSession
 from app.timespan import check_times
 from app.types import from_iso, utc_now
 
@@ -49,8 +49,9 @@ class SessionService:
 
     async def page(self, scope: Scope, page: Page, request_id: str) -> Sessions:
         """A page of the caller's sessions, newest first."""
-        sessions, total = await self._store.page(scope, page)
-        counts = await self._episodes.message_counts(scope, [session.session_id for session in sessions])
+        found, total = await self._store.page(scope, page)
+        lineages = {stored.session.session_id: stored.lineage for stored in found}
+        counts = await self._episodes.message_counts(scope, lineages)
         listed = [
             ListedSession(
                 session.session_id,
@@ -59,14 +60,14 @@ class SessionService:
                 session.metadata,
                 counts.get(session.session_id, 0),
             )
-            for session in sessions
+            for session in (stored.session for stored in found)
         ]
         return Sessions(request_id, scope.org_id, listed, total, page.limit, page.offset)
 
     async def read(self, scope: Scope, session_id: str, request_id: str) -> SessionWindow:
         """A session with its window and how full that is. Raises NotFound."""
-        session = await self._require(scope, session_id)
-        messages = await self._window(scope, session_id)
+        stored = await self._require(scope, session_id)
+        messages = await self._window(scope, session_id, stored.lineage)
         used, now = sum(message.tokens for message in messages), utc_now()
         usage = TokenUsage(
             message_count=len(messages),
@@ -75,15 +76,16 @@ class SessionService:
             max=self._window_tokens,
             percentage=round(100 * used / self._window_tokens, 2),
         )
-        return SessionWindow(request_id, session, [_shown(message, now) for message in messages], usage)
+        return SessionWindow(request_id, stored.session, [_shown(message, now) for message in messages], usage)
 
-    async def _window(self, scope: Scope, session_id: str) -> list[window.Message]:
+    async def _window(self, scope: Scope, session_id: str, lineage: Lineage) -> list[window.Message]:
         filling, kept = window.Filling(self._window_tokens), []
         after: list[object] | None = None
         while not filling.full:
             hits = await self._episodes.by_priority(
                 scope,
                 session_id,
+                lineage,
                 window.ORDER_SCRIPT,
                 window.ORDER_PARAMS,
                 size=_CANDIDATES_PER_PAGE,
@@ -98,11 +100,12 @@ class SessionService:
     async def history(self, scope: Scope, session_id: str, wanted: HistoryQuery, request_id: str) -> History:
         """Part of a session's episodes, ascending. Raises NotFound, or ValidationFailed for times out of order."""
         check_times(wanted.from_time, wanted.to_time)
-        await self._require(scope, session_id)
+        stored = await self._require(scope, session_id)
         newest_first = wanted.order == "desc"
         page = await self._episodes.history(
             scope,
             session_id,
+            None if wanted.include_superseded else stored.lineage,
             limit=wanted.limit,
             offset=wanted.offset,
             newest_first=newest_first,
@@ -137,11 +140,11 @@ class SessionService:
             total=sum(counts.values()),
         )
 
-    async def _require(self, scope: Scope, session_id: str) -> Session:
-        session = await self._store.get(scope, session_id)
-        if session is None:
+    async def _require(self, scope: Scope, session_id: str) -> StoredSession:
+        stored = await self._store.get(scope, session_id)
+        if stored is None:
             raise NotFound("There is no such session.", code="SESSION_NOT_FOUND")
-        return session
+        return stored
 
 
 def _message(hit: Hit) -> window.Message:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.elastic.index import Engine, ScopedIndex
+from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import SESSIONS
 from app.elastic.scope import Scope, ScopedQuery, UserScope
 from app.events import events_for
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import OnceStore
+from app.lineage import Lineage, lineage_of
+from app.ordinals import Ordinals
 from app.pages import Page
 from app.sessions.models import Session
 from app.types import JsonObject, from_iso, iso, utc_now
@@ -21,12 +24,22 @@ from app.webhooks.subscriptions import Subscriptions
 _MAX_RESULT_WINDOW = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session, where it is, and the document that says so."""
+
+    session: Session
+    lineage: Lineage
+    document: Document
+
+
 class SessionStore:
     """The only module that names the sessions index."""
 
     def __init__(self, engine: Engine, once: OnceStore) -> None:
         self._index = ScopedIndex(engine, SESSIONS)
         self._once = once
+        self._ordinals = Ordinals()
         self._subscriptions = Subscriptions(engine)
 
     async def create(self, creation: Creation, metadata: JsonObject, answered: Answered) -> Session:
@@ -40,6 +53,7 @@ class SessionStore:
                 | {
                     "session_id": session_id,
                     "created_at": iso(utc_now()),
+                    "ordinal": self._ordinals.next(),
                     "metadata": metadata,
                 }
                 | events_for(wanted, "session.created")
@@ -49,12 +63,12 @@ class SessionStore:
         made = await self._once.create(creation, self._index, make, _written_at, answered)
         return _session(made.source)
 
-    async def get(self, scope: Scope, session_id: str) -> Session | None:
+    async def get(self, scope: Scope, session_id: str) -> StoredSession | None:
         """The session as it is now; None where it is missing, deleted or someone else's."""
         document = await self._index.get(scope, session_id)
         if document is None or document.source.get("deleted_at") is not None:
             return None
-        return _session(document.source)
+        return _stored(document)
 
     async def restore(self, scope: Scope, session_id: str) -> None:
         """Bring a deleted session back; nothing happens where it is missing, not deleted or someone else's."""
@@ -68,25 +82,29 @@ class SessionStore:
             ScopedQuery(scope), "ctx._source.deleted_at = params.at", {"at": iso(at)}
         )
 
-    async def existing(self, scope: Scope, session_ids: Iterable[str]) -> set[str]:
-        """Which of these the caller can write to."""
+    async def branches(self, scope: Scope, session_ids: Iterable[str]) -> dict[str, int]:
+        """Session id → the branch it is on, of those among them that the caller can write to."""
         wanted = list(session_ids)
         found = await asyncio.gather(*(self.get(scope, session_id) for session_id in wanted))
-        return {session.session_id for session in found if session is not None}
+        return {stored.session.session_id: stored.lineage.branch for stored in found if stored is not None}
 
-    async def page(self, scope: Scope, page: Page) -> tuple[list[Session], int]:
+    async def page(self, scope: Scope, page: Page) -> tuple[list[StoredSession], int]:
         """A page of the caller's sessions, newest first, and how many there are."""
         reachable = page.offset + page.limit <= _MAX_RESULT_WINDOW
         query = ScopedQuery(
             scope,
-            sort=[{"created_at": "desc"}, {"session_id": "asc"}],
+            sort=[{"created_at": "desc"}, {"ordinal": "desc"}, {"session_id": "asc"}],
             size=page.limit if reachable else 0,
             offset=page.offset if reachable else 0,
             fields=["*"],
             count_up_to=True,
         )
         found = await self._index.search(query)
-        return [_session(hit.source) for hit in found.hits], found.total
+        return [_stored(hit.document()) for hit in found.hits], found.total
+
+
+def _stored(document: Document) -> StoredSession:
+    return StoredSession(_session(document.source), lineage_of(document.source), document)
 
 
 def _written_at(source: JsonObject) -> datetime:

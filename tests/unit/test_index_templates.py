@@ -17,6 +17,7 @@ from app.episodes import queries
 from app.episodes.models import Mix, SearchRequest
 from app.episodes.queries import Meaning
 from app.episodes.ranking import Curves
+from app.lineage import Cut, Lineage
 from app.sessions import window
 from app.settings import Settings
 
@@ -27,6 +28,7 @@ ID = "6f3b0a52-7c6e-5d0a-9a0e-2f6d9d1c7b11"
 NOW = datetime(2026, 4, 22, 10, tzinfo=UTC)
 SCOPE = Scope("org", "user", "agent")
 WORKER = SystemScope("a test")
+LINEAGE = Lineage(2, (Cut(0, 7),))
 CURVES = Curves(0.7, 0.92, 1e9, 1)
 MEANING = Meaning([0.1, 0.2], "model")
 ALL_PARTS = Mix(0.6, 0.3, 0.1)
@@ -64,11 +66,13 @@ QUERIES: dict[str, ScopedQuery] = {
         visible=queries.in_scope(SCOPE, request()).visible(EPISODES.ownership, True),
     ),
     "in_scope": queries.in_scope(SCOPE, request()),
-    "history": queries.history(SCOPE, ID, limit=1, offset=0, newest_first=True, times=queries.between(NOW, NOW)),
-    "history from the oldest": queries.history(SCOPE, ID, limit=1, offset=0, newest_first=False, times=()),
+    "history": queries.history(
+        SCOPE, ID, LINEAGE, limit=1, offset=0, newest_first=True, times=queries.between(NOW, NOW)
+    ),
+    "history from the oldest": queries.history(SCOPE, ID, None, limit=1, offset=0, newest_first=False, times=()),
     "statuses": queries.statuses(SCOPE, ID),
-    "message_counts": queries.message_counts(SCOPE, [ID]),
-    "by_priority": queries.by_priority(SCOPE, ID, window.ORDER_SCRIPT, window.ORDER_PARAMS, size=1, after=[1]),
+    "message_counts": queries.message_counts(SCOPE, {ID: LINEAGE}),
+    "by_priority": queries.by_priority(SCOPE, ID, LINEAGE, window.ORDER_SCRIPT, window.ORDER_PARAMS, size=1, after=[1]),
     "due_for_embedding": queries.due_for_embedding(WORKER, NOW, "model", 1),
     "before": queries.before(WORKER, "org", ID, 0, 0, 2),
 }

@@ -16,6 +16,7 @@ from app.embedding.encoder import Encoder
 from app.episodes import queries, ranking
 from app.episodes.models import DEFAULT_MIX, Mix, Weights, mix_of
 from app.episodes.store import EpisodeStore
+from app.lineage import Lineage
 from app.sessions import window
 from app.types import epoch_ms, from_iso, utc_now
 from tests.client import Client, connect
@@ -148,7 +149,7 @@ async def test_elasticsearch_sorts_a_window_by_the_same_key(client: Client, core
         await client.store("x", role=role, session_id=session_id, created_at=at.isoformat())
     scope = Scope(client.org_id, client.user_id)
     hits = await EpisodeStore(core.engine, core.once).by_priority(
-        scope, session_id, window.ORDER_SCRIPT, window.ORDER_PARAMS, size=100, after=None
+        scope, session_id, Lineage(), window.ORDER_SCRIPT, window.ORDER_PARAMS, size=100, after=None
     )
     keys = [window.order_key(hit.source["role"], from_iso(hit.source["created_at"])) for hit in hits]
     assert len(hits) == len(said)
