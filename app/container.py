@@ -37,6 +37,7 @@ from app.sessions.service import SessionService
 from app.sessions.store import SessionStore
 from app.settings import Settings
 from app.transfer.export import ExportService
+from app.webhooks.announcer import Announcer
 from app.webhooks.deliver import DeliveryService
 from app.webhooks.deliveries import DeliveryStore
 from app.webhooks.guard import parse_networks
@@ -148,7 +149,14 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             auth,
             SessionService(session_store, episode_store, settings.window_tokens),
             EpisodeService(episode_store, session_store, embedder, core.outbox, settings),
-            ForgettingService(LifecycleStore(core.engine), session_store, accounts, core.outbox, settings.restore_days),
+            ForgettingService(
+                LifecycleStore(core.engine),
+                session_store,
+                accounts,
+                core.outbox,
+                Announcer(core.engine, core.outbox),
+                settings.restore_days,
+            ),
             WebhookService(
                 WebhookStore(core.engine),
                 DeliveryStore(core.engine),
@@ -184,7 +192,9 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
             batch=settings.embedding_batch,
             max_attempts=settings.embedding_max_attempts,
         )
-        purge = PurgeService(core.engine, LifecycleStore(core.engine), settings.restore_days)
+        purge = PurgeService(
+            core.engine, LifecycleStore(core.engine), settings.restore_days, settings.deliveries_kept_days
+        )
         deliveries = await stack.enter_async_context(open_deliveries(core))
         yield WorkerContainer(core, embedding, purge, deliveries)
 

@@ -150,6 +150,7 @@ class Settings(BaseSettings):
             " for development."
         ),
     )
+    deliveries_kept_days: int = Field(30, ge=1, description="Days after which the purge removes a delivery.")
     webhook_max: int = Field(50, ge=1, le=1_000, description="Webhooks that an organisation may have.")
     webhook_retry_s: str = Field(
         "5,60,600,3600",

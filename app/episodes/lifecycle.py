@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from app.elastic.scope import Scope, ScopedQuery, SystemScope, UserScope
 from app.episodes import queries
 from app.episodes.models import DiffQuery, Episode
 from app.episodes.store import episode_of
-from app.types import iso, utc_now
+from app.types import JsonObject, iso, utc_now
 
 _CONTEXTS = SystemScope("what one agent said is context of what another one answered")
 _PURGE = SystemScope("what can't be restored any more is purged for all organisations")
@@ -54,8 +54,13 @@ class LifecycleStore:
             return True
         raise RuntimeError("an episode kept changing while it was restored")
 
-    async def remove(self, scope: Scope, episode_id: str) -> bool:
-        """Remove an episode for good, deleted or not, and from the contexts of others. False when there is none."""
+    async def remove(
+        self, scope: Scope, episode_id: str, before: Callable[[JsonObject], Awaitable[None]] | None = None
+    ) -> bool:
+        """Remove an episode for good, deleted or not, and from the contexts of others. False when there is none.
+
+        before: called with the document that is about to go, again where it has changed meanwhile.
+        """
         for _ in range(_TRIES):
             document = await self._index.get(scope, episode_id)
             if document is None:
@@ -68,6 +73,8 @@ class LifecycleStore:
                     document = replace(document, revision=revision)
                 if document.source.get("session_id") is not None:
                     await self._drop_contexts([episode_id])
+                if before is not None:
+                    await before(document.source)
                 await self._index.delete(scope, document)
             except (VersionConflict, MissingDocument):
                 continue

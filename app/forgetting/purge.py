@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from app.elastic.expiry import Expiry, purge_expired
 from app.elastic.index import Engine
-from app.elastic.indices import IDEMPOTENCY, REFRESH_TOKENS, SESSIONS
+from app.elastic.indices import DELIVERIES, IDEMPOTENCY, REFRESH_TOKENS, SESSIONS, WEBHOOKS
 from app.episodes.lifecycle import LifecycleStore
 from app.idempotency.models import KEY_LIFE
 from app.types import utc_now
@@ -21,10 +21,12 @@ _AFTER_FAILURE_S = 300.0
 _OVERDUE_S = 25 * 3600.0
 
 
-def expiries(restore_days: int) -> list[Expiry]:
+def expiries(restore_days: int, deliveries_days: int) -> list[Expiry]:
     """What is purged beside episodes: index, time field, and how long ago that must be."""
     return [
         Expiry(SESSIONS, "deleted_at", timedelta(days=restore_days)),
+        Expiry(WEBHOOKS, "deleted_at", timedelta(days=restore_days)),
+        Expiry(DELIVERIES, "created_at", timedelta(days=deliveries_days)),
         Expiry(REFRESH_TOKENS, "expires_at", timedelta(0)),
         # A key that has run out counts as new, whether it is there or not.
         Expiry(IDEMPOTENCY, "created_at", KEY_LIFE + _CLOCKS_APART),
@@ -34,11 +36,11 @@ def expiries(restore_days: int) -> list[Expiry]:
 class PurgeService:
     """See the module."""
 
-    def __init__(self, engine: Engine, episodes: LifecycleStore, restore_days: int) -> None:
+    def __init__(self, engine: Engine, episodes: LifecycleStore, restore_days: int, deliveries_days: int) -> None:
         self._engine = engine
         self._episodes = episodes
         self._restorable = timedelta(days=restore_days)
-        self._expiries = expiries(restore_days)
+        self._expiries = expiries(restore_days, deliveries_days)
         self._due = 0.0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from app.auth.store import AccountStore
 from app.elastic.scope import Scope, UserScope
@@ -22,6 +23,7 @@ from app.outbox import EMBED, Outbox
 from app.sessions.store import SessionStore
 from app.timespan import check_times
 from app.types import from_iso, utc_now
+from app.webhooks.announcer import Announcer
 
 
 class ForgettingService:
@@ -33,12 +35,14 @@ class ForgettingService:
         sessions: SessionStore,
         accounts: AccountStore,
         outbox: Outbox,
+        announcer: Announcer,
         restore_days: int,
     ) -> None:
         self._episodes = episodes
         self._sessions = sessions
         self._accounts = accounts
         self._outbox = outbox
+        self._announcer = announcer
         self._restorable = timedelta(days=restore_days)
 
     async def delete_session(self, scope: Scope, session_id: str, request_id: str) -> DeletedSession:
@@ -50,6 +54,7 @@ class ForgettingService:
             raise NotFound("There is no such session.", code="SESSION_NOT_FOUND")
         now = utc_now()
         count = await self._episodes.hide_session(scope, session_id, now)
+        await self._announcer.session_deleted(scope, session_id, count)
         return DeletedSession(request_id, count, count, session_id, True, now + self._restorable)
 
     async def delete_user(self, scope: Scope, user_id: str, request_id: str) -> DeletedUser:
@@ -62,6 +67,7 @@ class ForgettingService:
         # Sessions first: nothing is stored into them from then on.
         sessions = await self._sessions.hide_user(theirs, now)
         episodes = await self._episodes.hide_user(theirs, now)
+        await self._announcer.user_deleted(scope, theirs, episodes, sessions)
         return DeletedUser(request_id, user_id, episodes, sessions, episodes, sessions, True, now + self._restorable)
 
     async def _may_forget(self, scope: Scope, user_id: str) -> UserScope:
@@ -78,7 +84,7 @@ class ForgettingService:
 
     async def remove(self, scope: Scope, episode_id: str, request_id: str) -> RemovedEpisode:
         """Remove an episode for good, deleted or not. Raises NotFound."""
-        if not await self._episodes.remove(scope, episode_id):
+        if not await self._episodes.remove(scope, episode_id, partial(self._announcer.removing, scope)):
             raise _no_episode()
         # Those that were said after it are embedded anew, without it.
         self._outbox.nudge(EMBED)

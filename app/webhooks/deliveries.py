@@ -9,13 +9,14 @@ from typing import Any
 from app.elastic.client import MissingDocument, VersionConflict
 from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import DELIVERIES
-from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
+from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope, UserScope
 from app.types import JsonObject, derived_id, from_iso, iso, utc_now
 from app.webhooks.models import Delivery, Webhook
 
 _WORKER = SystemScope("deliveries of all organisations")
 _WEBHOOKS_PER_LOOK = 1_000
 _PAGE = 500
+_SUBJECT = ("user_id", "session_id", "episode_id")
 _PENDING: Query = {"term": {"status": "pending"}}
 
 
@@ -102,6 +103,11 @@ class DeliveryStore:
                 ended += not isinstance(result, BaseException)
         return ended
 
+    async def forget(self, scope: Scope | UserScope, of: Sequence[Query]) -> None:
+        """Remove what is no longer pending of what the filters name: payloads tell of their subject."""
+        done: Query = {"bool": {"must_not": [_PENDING]}}
+        await self._index.delete_matching(ScopedQuery(scope, filters=[*of, done]))
+
     async def _found(self, filters: list[Query], size: int) -> list[Document]:
         query = ScopedQuery(
             _WORKER,
@@ -119,8 +125,8 @@ def _due() -> list[Query]:
 
 
 def _source(webhook: Webhook, payload: JsonObject) -> JsonObject:
-    now = iso(utc_now())
-    return {
+    now, data = iso(utc_now()), payload["data"]
+    return {name: data[name] for name in _SUBJECT if data.get(name)} | {
         "org_id": webhook.org_id,
         "webhook_id": webhook.id,
         "event_id": payload["id"],

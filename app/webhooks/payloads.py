@@ -25,4 +25,5 @@ def data_of(event: JsonObject, source: JsonObject) -> JsonObject:
     """What there is to say of an event, by the document that caused it."""
     if "data" in source:
         return dict(source["data"])
-    return {name: source.get(name) for name in _FIELDS[event["type"]]}
+    told = {name: source.get(name) for name in _FIELDS[event["type"]]}
+    return told | ({"deleted_count": 1, "soft": True} if event["type"] == "memory.deleted" else {})

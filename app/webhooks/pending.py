@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ from app.elastic.client import MissingDocument, VersionConflict
 from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import EPISODES, EVENTS, SESSIONS
 from app.elastic.scope import AnyScope, ScopedQuery, SystemScope
-from app.events import EventType, new_event
 from app.types import JsonObject
 
 _WORKER = SystemScope("events of all organisations")
@@ -41,11 +41,11 @@ class EventStore:
         self._own = ScopedIndex(engine, EVENTS)
         self._sources = [ScopedIndex(engine, definition) for definition in (EPISODES, SESSIONS)] + [self._own]
 
-    async def write(self, scope: AnyScope, org_id: str, event: EventType, data: JsonObject) -> None:
-        """Store an event as a document of its own. Durable when this returns."""
-        entry = new_event(event)
-        source = {"org_id": org_id, "created_at": entry["at"], "events": [entry], "data": data}
-        await self._own.create(scope, entry["id"], source)
+    async def write(self, scope: AnyScope, org_id: str, event: JsonObject, data: JsonObject) -> None:
+        """Store an event as a document of its own; one that is there stays as it is. Durable when this returns."""
+        source = {"org_id": org_id, "created_at": event["at"], "events": [event], "data": data}
+        with contextlib.suppress(VersionConflict):
+            await self._own.create(scope, event["id"], source)
 
     async def due(self, size: int) -> list[Cause]:
         """Up to `size` documents of each index that carry events, deleted ones too."""
@@ -66,11 +66,15 @@ class EventStore:
         ]
 
     async def clear(self, causes: Sequence[Cause]) -> None:
-        """Take away the events, where the document is as it was when they were read; else they are met again."""
-        results = await asyncio.gather(
-            *(cause.index.update(_WORKER, cause.document, {"events": []}) for cause in causes),
-            return_exceptions=True,
-        )
+        """Take away the events, where the document is as it was when they were read; else they are met again.
+        Events that are documents of their own go."""
+        results = await asyncio.gather(*(self._clear(cause) for cause in causes), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, (VersionConflict, MissingDocument)):
                 raise result
+
+    async def _clear(self, cause: Cause) -> None:
+        if cause.index is self._own:
+            await self._own.delete(_WORKER, cause.document)
+        else:
+            await cause.index.update(_WORKER, cause.document, {"events": []})

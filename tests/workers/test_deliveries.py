@@ -14,6 +14,9 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from app.container import Core, open_deliveries
+from app.elastic import indices
+from app.episodes.lifecycle import LifecycleStore
+from app.forgetting.purge import PurgeService
 from app.settings import Settings
 from app.webhooks.deliver import DeliveryService
 from tests.client import Client, connect
@@ -170,6 +173,101 @@ async def test_both_secrets_sign_after_a_rotation(client: Client, receiver: Rece
     [(headers, body)] = receiver.got
     for secret in (created["secret"], rotated["secret"]):
         assert Webhook(secret).verify(body, {key.lower(): value for key, value in headers.items()})
+
+
+async def events_of(client: Client, receiver: Receiver, service: DeliveryService) -> list[Any]:
+    """Data of what has arrived since, one per event."""
+    receiver.got.clear()
+    await deliver(service)
+    return [payload["data"] for payload in receiver.payloads if payload["event"] == "memory.deleted"]
+
+
+async def test_deletes_of_many_and_for_good_are_told_of_once_each(
+    client: Client, core: Core, receiver: Receiver, service: DeliveryService
+) -> None:
+    await hook(client, receiver)
+    session_id = await client.session()
+    for text in ("one", "two"):
+        await client.store(text, session_id=session_id)
+    kept = await client.store("kept for a while")
+    whole = {"user_id": client.user_id, "agent_id": None}
+    await client.data("DELETE", f"/memory/session/{session_id}")
+    assert await events_of(client, receiver, service) == [
+        whole | {"session_id": session_id, "deleted_count": 2, "soft": True}
+    ]
+    await client.data("DELETE", f"/memory/{kept}/hard")
+    assert await events_of(client, receiver, service) == [
+        whole | {"episode_id": kept, "session_id": None, "deleted_count": 1, "soft": False}
+    ]
+    await client.store("theirs")
+    await client.data("DELETE", f"/memory/user/{client.user_id}")
+    assert await events_of(client, receiver, service) == [
+        {"user_id": client.user_id, "deleted_count": 1, "deleted_sessions": 1, "soft": True}
+    ]
+    # Documents that were made only to carry an event don't stay.
+    await core.es.indices.refresh(index=indices.EVENTS.alias(core.settings.index_prefix))
+    found = await core.es.count(
+        index=indices.EVENTS.alias(core.settings.index_prefix), query={"term": {"org_id": client.org_id}}
+    )
+    assert found.body["count"] == 0
+
+
+async def test_a_hard_delete_loses_no_event_that_its_episode_carried(
+    client: Client, receiver: Receiver, service: DeliveryService
+) -> None:
+    await hook(client, receiver)
+    episode_id = await client.store("gone before anybody was told", tags=["a:b"])
+    await client.data("DELETE", f"/memory/{episode_id}")
+    await client.data("DELETE", f"/memory/{episode_id}/hard")
+    await deliver(service)
+    told = [(payload["event"], payload.get("soft"), payload["episode_id"]) for payload in receiver.payloads]
+    assert sorted(told, key=str) == sorted(
+        [
+            ("memory.stored", None, episode_id),
+            ("memory.deleted", True, episode_id),
+            ("memory.deleted", False, episode_id),
+        ],
+        key=str,
+    )
+    assert next(payload for payload in receiver.payloads if payload["event"] == "memory.stored")["tags"] == ["a:b"]
+
+
+async def test_what_was_delivered_of_an_episode_or_user_is_forgotten_with_it(
+    client: Client, receiver: Receiver, service: DeliveryService
+) -> None:
+    created = await hook(client, receiver)
+    path = f"/webhooks/{created['id']}/deliveries"
+    gone, kept = await client.store("one", tags=["private:yes"]), await client.store("two")
+    await deliver(service)
+    await client.data("DELETE", f"/memory/{gone}/hard")
+    assert [item["payload"]["episode_id"] for item in await client.data("GET", path)] == [kept]
+    await client.data("DELETE", f"/memory/user/{client.user_id}")
+    assert await client.data("GET", path) == []
+
+
+async def test_the_purge_removes_old_deliveries_and_webhooks_that_were_deleted_long_ago(
+    client: Client, core: Core, receiver: Receiver, service: DeliveryService
+) -> None:
+    created, other = await hook(client, receiver), await hook(client, receiver)
+    await client.session()
+    await deliver(service)
+    await client.data("DELETE", f"/webhooks/{other['id']}")
+    await core.es.indices.refresh(index=f"{core.settings.index_prefix}-*")
+    old = {"source": "ctx._source[params.field] = '2020-01-01T00:00:00Z'", "lang": "painless"}
+    for definition, name, doomed in (
+        (indices.DELIVERIES, "created_at", created),
+        (indices.WEBHOOKS, "deleted_at", other),
+    ):
+        await core.es.update_by_query(
+            index=definition.alias(core.settings.index_prefix),
+            query={"term": {"webhook_id": doomed["id"]}},
+            script=old | {"params": {"field": name}},
+            refresh=True,
+        )
+    receipt = await PurgeService(core.engine, LifecycleStore(core.engine), 30, 30).purge()
+    assert (receipt["deliveries"], receipt["webhooks"]) == (1, 1)
+    assert await client.data("GET", f"/webhooks/{created['id']}/deliveries") == []
+    await client.error("GET", f"/webhooks/{other['id']}", 404, "WEBHOOK_NOT_FOUND")
 
 
 async def test_a_target_inside_is_refused_where_no_network_is_opened(own_settings: Settings, client: Client) -> None:

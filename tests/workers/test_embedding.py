@@ -185,7 +185,7 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     await redis.flushall()
     assert await redis.zcard(queue) == 0
     service = EmbeddingService(DueStore(core.engine), DocumentEmbedder(worker().encoder), batch=64, max_attempts=8)
-    purge = PurgeService(core.engine, LifecycleStore(core.engine), 30)
+    purge = PurgeService(core.engine, LifecycleStore(core.engine), 30, 30)
     async with open_deliveries(core) as deliveries:
         await _until_ready(client, core, episode_id, WorkerContainer(core, service, purge, deliveries))
 
