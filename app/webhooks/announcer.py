@@ -48,7 +48,7 @@ class Announcer:
         forget what has been delivered of it. What is being delivered goes with its time."""
         wanted, episode_id = await self._subscriptions.wanted(scope, scope.org_id), source["episode_id"]
         for event in source.get("events") or ():
-            await pass
+            await self._events.write(scope, scope.org_id, event, data_of(event, source))
         if wanted:
             await self._deliveries.forget(scope, [{"term": {"episode_id": episode_id}}])
         if _EVENT in wanted:
