@@ -20,6 +20,7 @@ from app.elastic.scope import SystemScope
 from app.sealing import Sealer
 from app.types import JsonObject, iso, utc_now
 from app.webhooks.deliveries import DeliveryStore
+from app.webhooks.models import Webhook
 from app.webhooks.payloads import data_of, payload
 from app.webhooks.pending import EventStore
 from app.webhooks.sender import Outcome, Sender
@@ -33,6 +34,9 @@ FAILURES_MAX = 20
 LEASE = timedelta(seconds=30)
 _CAUSES = 500
 _AT_ONCE = 8
+_PER_LOOK = 64
+_REST_FROM = 3
+_REST_MAX_S = 60.0
 _JITTER = 0.2
 _RETRY_AFTER_MAX_S = 3_600.0
 _OFF = "The webhook is switched off."
@@ -106,20 +110,40 @@ class DeliveryService:
             log.warning("a webhook's deliveries stopped", extra={"webhook_id": webhook_id}, exc_info=task.exception())
 
     async def _serve(self, webhook_id: str) -> None:
-        while documents := await self._deliveries.due(webhook_id, _AT_ONCE):
-            target = await self._webhooks.get(_WORKER, webhook_id)
-            if target is None or not target.webhook.active:
-                await self._deliveries.fail_pending(webhook_id, DELETED if target is None else _OFF)
-                return
-            tried = await asyncio.gather(*(self._try(target, document) for document in documents))
-            if not any(tried):
+        while documents := await self._deliveries.due(webhook_id, _PER_LOOK):
+            taken = 0
+            while documents:
+                target = await self._webhooks.get(_WORKER, webhook_id)
+                if target is None or not target.webhook.active:
+                    await self._deliveries.fail_pending(webhook_id, DELETED if target is None else _OFF)
+                    return
+                if self._rests(target.webhook):
+                    return
+                # One that fails is asked with a single delivery whether it is back.
+                size = 1 if target.webhook.failure_count else _AT_ONCE
+                tries, documents = documents[:size], documents[size:]
+                tried = await asyncio.gather(*(self._try(target, document) for document in tries))
+                outcomes = [outcome for outcome in tried if outcome is not None]
+                if outcomes:
+                    await self._note(webhook_id, outcomes)
+                taken += len(outcomes)
+            if not taken:
                 # Another worker has them.
                 return
 
-    async def _try(self, target: Target, document: Document) -> bool:
+    def _rests(self, webhook: Webhook) -> bool:
+        """Whether a receiver that has failed again and again is left alone still: however much waits for it, it
+        must not be switched off for having been down for a minute."""
+        if webhook.failure_count < _REST_FROM or webhook.last_delivery_at is None:
+            return False
+        rest_s = min(self._retry_s[0] * 2 ** (webhook.failure_count - _REST_FROM), _REST_MAX_S)
+        return utc_now() < webhook.last_delivery_at + timedelta(seconds=rest_s)
+
+    async def _try(self, target: Target, document: Document) -> Outcome | None:
+        """None when another worker has it."""
         claimed = await self._deliveries.claim(document, LEASE)
         if claimed is None:
-            return False
+            return None
         source, now = claimed.source, utc_now()
         body = orjson.dumps(source["payload"])
         signed = headers(
@@ -132,8 +156,7 @@ class DeliveryService:
         )
         outcome = await self._sender.send(target.webhook.url, body, signed)
         await self._deliveries.record(claimed, self._recorded(source["attempts"] + 1, outcome))
-        await self._note(target.webhook.id, outcome)
-        return True
+        return outcome
 
     def _recorded(self, attempts: int, outcome: Outcome) -> JsonObject:
         changes: JsonObject = {
@@ -150,16 +173,17 @@ class DeliveryService:
         delay = retry_delay(self._retry_s[attempts - 1], outcome.retry_after_s)
         return changes | {"next_attempt_at": iso(utc_now() + delay)}
 
-    async def _note(self, webhook_id: str, outcome: Outcome) -> None:
-        """Count on the webhook how it went, and switch it off where it is of no use."""
+    async def _note(self, webhook_id: str, outcomes: Sequence[Outcome]) -> None:
+        """Count on the webhook how tries at the same time went, and switch it off where it is of no use."""
+        delivered = any(outcome.delivered for outcome in outcomes)
 
         def counted(source: JsonObject) -> JsonObject:
             fields: JsonObject = {
                 "last_delivery_at": iso(utc_now()),
-                "last_delivery_status": "delivered" if outcome.delivered else "failed",
-                "failure_count": 0 if outcome.delivered else source["failure_count"] + 1,
+                "last_delivery_status": "delivered" if delivered else "failed",
+                "failure_count": 0 if delivered else source["failure_count"] + len(outcomes),
             }
-            if outcome.gone:
+            if any(outcome.gone for outcome in outcomes):
                 return fields | {"active": False, "disabled_reason": "The receiver answered 410 Gone."}
             if fields["failure_count"] >= FAILURES_MAX:
                 reason = f"{FAILURES_MAX} tries in a row have failed."

@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.webhooks.deliver import DeliveryService
 from tests.client import Client, connect
 from tests.conftest import serving
+from tests.processes import eventually
 from tests.workers.conftest import NewWorker
 
 EVENTS = ["memory.stored", "embedding.ready", "session.created", "memory.deleted"]
@@ -152,7 +153,7 @@ async def test_twenty_failures_in_a_row_switch_off(
     client: Client, receiver: Receiver, service: DeliveryService
 ) -> None:
     """Scenario 18."""
-    service._retry_s = [60.0]
+    service._retry_s = [0.0, 60.0]
     created = await hook(client, receiver)
     receiver.status = 302
     for _ in range(22):
@@ -162,6 +163,30 @@ async def test_twenty_failures_in_a_row_switch_off(
     assert (found["active"], found["failure_count"] >= 20) == (False, True)
     deliveries = await client.data("GET", f"/webhooks/{created['id']}/deliveries", params={"limit": 100})
     assert {item["status"] for item in deliveries} == {"failed"}
+
+
+async def test_a_receiver_that_is_down_while_much_waits_is_not_switched_off(
+    client: Client, receiver: Receiver, service: DeliveryService
+) -> None:
+    """Scenario 18: down for a while is not gone."""
+    service._retry_s = [0.2, 0.2, 0.2, 0.2]
+    created = await hook(client, receiver)
+    receiver.status = 503
+    ids = {await client.session() for _ in range(40)}
+    for _ in range(5):
+        await deliver(service)
+    found = await client.data("GET", f"/webhooks/{created['id']}")
+    assert (found["active"], found["last_delivery_status"]) == (True, "failed")
+    assert 3 <= found["failure_count"] < 20
+    receiver.status = 200
+    receiver.got.clear()
+
+    async def arrived() -> bool:
+        await deliver(service)
+        return {payload["session_id"] for payload in receiver.payloads} == ids
+
+    await eventually(arrived, 60)
+    assert (await client.data("GET", f"/webhooks/{created['id']}"))["failure_count"] == 0
 
 
 async def test_both_secrets_sign_after_a_rotation(client: Client, receiver: Receiver, service: DeliveryService) -> None:
