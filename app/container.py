@@ -37,6 +37,7 @@ from app.sessions.service import SessionService
 from app.sessions.store import SessionStore
 from app.settings import Settings
 from app.transfer.export import ExportService
+from app.transfer.imports import ImportService
 from app.webhooks.announcer import Announcer
 from app.webhooks.deliver import DeliveryService
 from app.webhooks.deliveries import DeliveryStore
@@ -111,6 +112,7 @@ class Container:
     forgetting: ForgettingService
     webhooks: WebhookService
     exports: ExportService
+    imports: ImportService
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer."""
@@ -167,6 +169,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
                 allowed=parse_networks(settings.webhook_allowed_networks),
             ),
             ExportService(EpisodeArchive(core.engine)),
+            ImportService(episode_store, session_store, core.outbox, settings.content_max_chars),
         )
 
 

@@ -159,9 +159,15 @@ class Settings(BaseSettings):
     )
     webhook_timeout_s: float = Field(10.0, gt=0, le=20, description="Seconds that a webhook's receiver has to answer.")
 
-    # -- export
+    # -- export and import
     export_max_s: float = Field(3600.0, gt=0, description="Seconds that one export may take from its first byte.")
-    transfer_stall_s: float = Field(30.0, gt=0, description="Seconds that an export's reader may take over 64 KiB.")
+    import_max_bytes: int = Field(1_073_741_824, ge=1024, description="Largest body of one import.")
+    import_max_s: float = Field(3600.0, gt=0, description="Seconds that the body of one import may take to come.")
+    transfer_stall_s: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds that an export's reader may take over 64 KiB, and an import's sender may be silent.",
+    )
 
     # -- search
     recency_half_life_days: float = Field(30.0, gt=0, description="Age at which the recency part of a score is 0.5.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from app.elastic.client import VersionConflict
 from app.elastic.index import Document, Engine, Found, Hit, ScopedIndex
@@ -46,6 +47,19 @@ class Draft:
     branch: int = FIRST
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An episode with the id that it had elsewhere."""
+
+    id: str
+    draft: Draft
+    deleted_at: datetime | None = None
+
+
+GivenOutcome = Literal["created", "existing", "deleted", "taken"]
+"""Of a given episode: stored; there already and the same; there and deleted; its id is something else's."""
+
+
 class EpisodeStore:
     """Reads and writes of episodes, each within the caller's scope."""
 
@@ -68,6 +82,25 @@ class EpisodeStore:
         items = [Item(partial(self._source, creation.scope, draft, wanted), draft.number) for draft in drafts]
         made = await self._once.create_all(creation, self._index, items, _written_at, answered)
         return [item if isinstance(item, BaseException) else episode_of(item.id, item.source) for item in made]
+
+    async def create_given(self, scope: Scope, given: Sequence[Given]) -> list[GivenOutcome]:
+        """Store episodes under their own ids, in order, due for embedding; one outcome each. Nothing is ever
+        written over, and webhooks hear nothing. Durable when this returns. Raises Unavailable."""
+        documents = [(one.id, self._given_source(scope, one)) for one in given]
+        results = await self._index.create_all(scope, documents)
+        outcomes: list[GivenOutcome] = ["created"] * len(given)
+        met = [place for place, result in enumerate(results) if isinstance(result, VersionConflict)]
+        there = await asyncio.gather(*(self._index.get(scope, given[place].id) for place in met))
+        for place, document in zip(met, there, strict=True):
+            outcomes[place] = _compared(document, documents[place][1], given[place])
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, VersionConflict):
+                raise result
+        return outcomes
+
+    def _given_source(self, scope: Scope, given: Given) -> JsonObject:
+        source = self._source(scope, given.draft, frozenset(), given.id)
+        return source | ({"deleted_at": iso(given.deleted_at)} if given.deleted_at else {})
 
     def _source(self, scope: Scope, draft: Draft, wanted: frozenset[str], episode_id: str) -> JsonObject:
         new = draft.new
@@ -188,6 +221,19 @@ class EpisodeStore:
     def visible(self, query: ScopedQuery) -> list[Query]:
         """Every filter in force for a query."""
         return self._index.filters(query)
+
+
+def _compared(there: Document | None, source: JsonObject, given: Given) -> GivenOutcome:
+    """What has the id that a given episode should get. there: if the caller may read it."""
+    if there is None:
+        return "taken"
+    same = ["session_id", "role", "content", "tags", "metadata"]
+    if given.draft.new.created_at is not None:
+        same.append("created_at")
+    if any((there.source.get(field) or None) != (source.get(field) or None) for field in same):
+        return "taken"
+    deleted = there.source.get("deleted_at") is not None and given.deleted_at is None
+    return "deleted" if deleted else "existing"
 
 
 def _written_at(source: JsonObject) -> datetime:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from app.http.openapi import JSON, document
+from app.http.openapi import document
 from app.http.responses import dumps
-from app.http.routing import BareRoute, Route
+from app.http.routing import JSON, BareRoute, Route
 
 _SCRIPT = "rapidoc-9.3.8.min.js"
 _STATIC = Path(__file__).parent / "static"

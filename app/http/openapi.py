@@ -24,9 +24,8 @@ from app.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from app.http.routing import BareRoute, Nothing, Route
+from app.http.routing import JSON, BareRoute, Nothing, Route
 
-JSON = "application/json"
 Json = dict[str, Any]
 
 _COMPONENT = "#/components/schemas/{model}"

@@ -22,6 +22,8 @@ from app.http.responses import success
 from app.idempotency.models import Answered, Creation, fingerprint_of
 from app.types import Id
 
+JSON = "application/json"
+
 
 class Nothing(BaseModel):
     """The body or query of a route that takes none."""
@@ -106,13 +108,14 @@ class Route:
     public: bool
     keyed: bool = False
     errors: tuple[type[RemembrError], ...] = ()
-    sends: str = "application/json"
+    sends: str = JSON
     gives: tuple[str, ...] = ()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Validate, call the handler, wrap its answer."""
         query = read_query(request, self.query)
-        body = await read_body(request, self.body)
+        # What isn't JSON is read by the handler, piece by piece.
+        body = await read_body(request, self.body) if self.sends == JSON else self.body()
         call = Call(request, body, query)
         result = await self.handler(call)
         if isinstance(result, web.StreamResponse):
@@ -152,7 +155,7 @@ class Routes:
         public: bool = False,
         keyed: bool = False,
         errors: tuple[type[RemembrError], ...] = (),
-        sends: str = "application/json",
+        sends: str = JSON,
         gives: tuple[str, ...] = (),
     ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
         """Declare a route, as `Route` describes it; the decorated coroutine handles it."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.elastic.client import VersionConflict
 from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import SESSIONS
 from app.elastic.scope import Scope, ScopedQuery, UserScope
+from app.elastic.writes import Revision
 from app.events import events_for
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import OnceStore
@@ -62,6 +64,22 @@ class SessionStore:
 
         made = await self._once.create(creation, self._index, make, _written_at, answered)
         return _session(made.source)
+
+    async def create_given(self, scope: Scope, created_at: Mapping[str, datetime]) -> int:
+        """Store sessions under ids that they had elsewhere; returns how many. An id that is taken is left alone."""
+        sources = [
+            (
+                session_id,
+                {key: value for key, value in scope.stamp().items() if value is not None}
+                | {"session_id": session_id, "created_at": iso(at), "ordinal": self._ordinals.next(), "metadata": {}},
+            )
+            for session_id, at in created_at.items()
+        ]
+        results = await self._index.create_all(scope, sources)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, VersionConflict):
+                raise result
+        return sum(isinstance(result, Revision) for result in results)
 
     async def get(self, scope: Scope, session_id: str) -> StoredSession | None:
         """The session as it is now; None where it is missing, deleted or someone else's."""

@@ -1,7 +1,8 @@
-"""What an export takes."""
+"""What export and import take and answer."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
@@ -22,3 +23,24 @@ class ExportQuery(Input):
     to_date: UtcDateTime | None = Field(None, validation_alias=AliasChoices("to_date", "to_time", "to"))
     session_id: Id | None = None
     include_deleted: bool = Field(False, description="Also what is soft-deleted, with the column `deleted_at`.")
+
+
+@dataclass(frozen=True, slots=True)
+class LineError:
+    """Why a line was not imported. line: from 1."""
+
+    line: int
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Imported:
+    """How an import went. existing: was there already, and is the same. errors: the first hundred."""
+
+    request_id: str
+    imported: int = 0
+    existing: int = 0
+    failed: int = 0
+    sessions_created: int = 0
+    errors: list[LineError] = field(default_factory=list)

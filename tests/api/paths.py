@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from app.http.routing import Nothing, Route
+from app.http.routing import JSON, Nothing, Route
 from app.main import ROUTES
 
 _PLACEHOLDER = re.compile(r"{(\w+)}")
@@ -25,6 +25,11 @@ def has_ids(route: Route) -> bool:
 
 def has_body(route: Route) -> bool:
     return route.body is not Nothing
+
+
+def sends_json(route: Route) -> bool:
+    """Whether its body, if any, is JSON rather than a file."""
+    return route.sends == JSON
 
 
 def needed(route: Route) -> dict[str, str]:

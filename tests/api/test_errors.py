@@ -9,7 +9,7 @@ import pytest
 
 from app.http.routing import Route
 from app.main import ROUTES
-from tests.api.paths import each, filled, has_body, has_ids, needed
+from tests.api.paths import each, filled, has_body, has_ids, needed, sends_json
 from tests.client import Client
 from tests.promises import proves
 
@@ -92,7 +92,7 @@ async def test_another_content_type_is_415(member: Client, route: Route) -> None
         assert error["code"] == "UNSUPPORTED_MEDIA_TYPE"
 
 
-@each()
+@each(sends_json)
 @proves("memory.limits")
 async def test_a_body_over_one_mebibyte_is_413(member: Client, route: Route) -> None:
     content = b'{"a": "' + b"x" * LIMIT + b'"}'
@@ -116,7 +116,7 @@ async def test_a_body_without_a_length_is_bounded_too(member: Client) -> None:
     await member.error("POST", "/sessions", 413, content=chunks(), headers=JSON)
 
 
-@each(lambda route: not has_body(route))
+@each(lambda route: sends_json(route) and not has_body(route))
 @proves("envelope.empty-body")
 async def test_clients_may_send_the_json_header_without_a_body(member: Client, route: Route) -> None:
     response = await member.send(route.method, filled(route, ID), headers=JSON, params=needed(route))

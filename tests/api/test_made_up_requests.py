@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -25,13 +26,22 @@ MODES = [
     if mode is GenerationMode.POSITIVE or operation.get("parameters") or "requestBody" in operation
 ]
 EXAMPLES = 15
+NDJSON = "application/x-ndjson"
+
+
+def one_line(value: Any) -> bytes:
+    """Any JSON as a file of one line."""
+    return json.dumps(None if isinstance(value, NotSet) else value).encode()
+
+
+schemathesis.serializer(NDJSON)(lambda context, value: one_line(value))
 
 
 def sent(case: Case[Any]) -> dict[str, Any]:
     """The case as the client sends it."""
     options: dict[str, Any] = {"params": case.query, "headers": dict(case.headers or {})}
-    if isinstance(case.body, bytes):
-        options["content"] = case.body
+    if isinstance(case.body, bytes) or case.media_type == NDJSON:
+        options["content"] = case.body if isinstance(case.body, bytes) else one_line(case.body)
         options["headers"].setdefault("Content-Type", case.media_type or "")
     elif not isinstance(case.body, NotSet):
         options["json"] = case.body
