@@ -1,12 +1,19 @@
-"""Looking at processes from outside, by what they were started with. Linux's /proc."""
+"""Workers as processes, and looking at processes from outside by what they were started with. Linux's /proc."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+from app.settings import Settings
+
+END_TIMEOUT_S = 20
 
 
 async def eventually(condition: Callable[[], Awaitable[bool] | bool], timeout_s: float) -> None:
@@ -42,3 +49,44 @@ def naming(mark: str) -> dict[int, str]:
         if mark.encode() in started_with and alive(int(folder.name)):
             found[int(folder.name)] = arguments.replace(b"\0", b" ").decode(errors="replace")
     return found
+
+
+class WorkerProcess:
+    """`remembr-server worker`, started when it doesn't run. more: environment beside the stores' addresses."""
+
+    def __init__(self, settings: Settings, **more: str) -> None:
+        self._settings = settings
+        self._more = more
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def ensure(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        settings = self._settings
+        environment = os.environ | {
+            "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
+            "REMEMBR_REDIS_URL": str(settings.redis_url),
+            "REMEMBR_INDEX_PREFIX": settings.index_prefix,
+            "REMEMBR_EMBEDDING_BATCH": "4",
+            "REMEMBR_LOG_LEVEL": "WARNING",
+            **self._more,
+        }
+        self._process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
+
+    def kill(self) -> None:
+        """By SIGKILL: it can finish nothing."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(END_TIMEOUT_S)
+
+    def stop(self) -> int:
+        """Ask it to end; its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(END_TIMEOUT_S)

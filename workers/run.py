@@ -78,8 +78,7 @@ async def _work_once(settings: Settings, container: WorkerContainer, stop: async
         stopping.cancel()
         working.cancel()
         results = await asyncio.gather(working, return_exceptions=True)
-        with contextlib.suppress(RedisError, OSError):
-            await worker.close()
+        await _close(worker)
     error = results[0]
     if stop.is_set() or isinstance(error, asyncio.CancelledError):
         return
@@ -88,6 +87,17 @@ async def _work_once(settings: Settings, container: WorkerContainer, stop: async
     log.warning("lost Redis; the worker starts over", extra={"error": repr(error)})
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(stop.wait(), _RESTART_S)
+
+
+async def _close(worker: Worker) -> None:
+    """arq's own close raises CancelledError for a job that it cancels while that is being signed off, and would
+    take the process along, with a Redis that is away as with SIGTERM."""
+    for task in worker.tasks.values():
+        task.cancel()
+    await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+    worker.tasks.clear()
+    with contextlib.suppress(RedisError, OSError):
+        await worker.close()
 
 
 async def _sweep_without_redis(container: WorkerContainer) -> None:

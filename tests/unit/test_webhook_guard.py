@@ -10,6 +10,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.webhooks.guard import parse_networks, parse_url, permitted, refusal
 from app.webhooks.sender import open_sender
+from tests.promises import proves
 
 CLOSED_TEXT = """127.0.0.1 127.8.9.1 0.0.0.0 10.0.0.1 172.16.3.4 192.168.1.1 169.254.169.254 100.64.0.1 192.0.0.8
 192.0.2.1 198.18.0.1 198.51.100.1 203.0.113.7 224.0.0.1 240.0.0.1 255.255.255.255 ::1 :: ::ffff:127.0.0.1
@@ -49,6 +50,7 @@ def test_what_is_no_target_is_refused(url: str) -> None:
     "url",
     ["http://localhost:9200", "http://[::1]/", "http://2130706433/", "http://169.254.169.254/", "http://db.internal"],
 )
+@proves("webhooks.targets")
 async def test_a_target_that_leads_inside_is_refused_when_it_is_named(url: str) -> None:
     assert await refusal(url, ()) is not None
 
@@ -74,6 +76,7 @@ class Rebinding(AbstractResolver):
         """Nothing is open."""
 
 
+@proves("webhooks.targets")
 async def test_a_name_that_is_rebound_to_loopback_is_refused_at_the_socket() -> None:
     """Also literals, which no resolver is asked for."""
     reached = []

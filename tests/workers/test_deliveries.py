@@ -22,6 +22,7 @@ from app.webhooks.deliver import DeliveryService
 from tests.client import Client, connect
 from tests.conftest import serving
 from tests.processes import eventually
+from tests.promises import proves
 from tests.workers.conftest import NewWorker
 
 EVENTS = ["memory.stored", "embedding.ready", "session.created", "memory.deleted"]
@@ -74,6 +75,7 @@ async def hook(client: Client, receiver: Receiver) -> Any:
     return await client.data("POST", "/webhooks", status=201, json={"url": receiver.url, "events": EVENTS})
 
 
+@proves("webhooks.signed")
 async def test_every_event_arrives_signed(
     client: Client, receiver: Receiver, service: DeliveryService, worker: NewWorker
 ) -> None:
@@ -123,6 +125,7 @@ async def test_fanning_out_before_the_embedding_does_not_cost_the_embedding(
     assert [payload["event"] for payload in receiver.payloads] == ["memory.stored", "embedding.ready"]
 
 
+@proves("webhooks.retries")
 async def test_a_receiver_that_fails_is_tried_again_and_410_switches_off(
     client: Client, receiver: Receiver, service: DeliveryService
 ) -> None:
@@ -149,6 +152,7 @@ async def test_a_receiver_that_fails_is_tried_again_and_410_switches_off(
     await client.error("POST", f"{path}/test", 409, "WEBHOOK_INACTIVE")
 
 
+@proves("webhooks.retries")
 async def test_twenty_failures_in_a_row_switch_off(
     client: Client, receiver: Receiver, service: DeliveryService
 ) -> None:
@@ -165,6 +169,7 @@ async def test_twenty_failures_in_a_row_switch_off(
     assert {item["status"] for item in deliveries} == {"failed"}
 
 
+@proves("webhooks.down")
 async def test_a_receiver_that_is_down_while_much_waits_is_not_switched_off(
     client: Client, receiver: Receiver, service: DeliveryService
 ) -> None:
@@ -189,6 +194,7 @@ async def test_a_receiver_that_is_down_while_much_waits_is_not_switched_off(
     assert (await client.data("GET", f"/webhooks/{created['id']}"))["failure_count"] == 0
 
 
+@proves("webhooks.rotation")
 async def test_both_secrets_sign_after_a_rotation(client: Client, receiver: Receiver, service: DeliveryService) -> None:
     created = await hook(client, receiver)
     rotated = await client.data("POST", f"/webhooks/{created['id']}/rotate-secret")
@@ -207,6 +213,7 @@ async def events_of(client: Client, receiver: Receiver, service: DeliveryService
     return [payload["data"] for payload in receiver.payloads if payload["event"] == "memory.deleted"]
 
 
+@proves("webhooks.deletes")
 async def test_deletes_of_many_and_for_good_are_told_of_once_each(
     client: Client, core: Core, receiver: Receiver, service: DeliveryService
 ) -> None:
@@ -237,6 +244,7 @@ async def test_deletes_of_many_and_for_good_are_told_of_once_each(
     assert found.body["count"] == 0
 
 
+@proves("webhooks.deletes")
 async def test_a_hard_delete_loses_no_event_that_its_episode_carried(
     client: Client, receiver: Receiver, service: DeliveryService
 ) -> None:
@@ -257,6 +265,7 @@ async def test_a_hard_delete_loses_no_event_that_its_episode_carried(
     assert next(payload for payload in receiver.payloads if payload["event"] == "memory.stored")["tags"] == ["a:b"]
 
 
+@proves("webhooks.forgotten")
 async def test_what_was_delivered_of_an_episode_or_user_is_forgotten_with_it(
     client: Client, receiver: Receiver, service: DeliveryService
 ) -> None:
@@ -270,6 +279,7 @@ async def test_what_was_delivered_of_an_episode_or_user_is_forgotten_with_it(
     assert await client.data("GET", path) == []
 
 
+@proves("webhooks.forgotten")
 async def test_the_purge_removes_old_deliveries_and_webhooks_that_were_deleted_long_ago(
     client: Client, core: Core, receiver: Receiver, service: DeliveryService
 ) -> None:

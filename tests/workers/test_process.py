@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -18,49 +14,13 @@ from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
-from tests.processes import alive, eventually, naming
+from tests.processes import WorkerProcess, alive, eventually, naming
 from tests.workers.conftest import READY_TIMEOUT_S, all_ready, status
 
 END_TIMEOUT_S = 20
 COUNT = 24
 
 pytestmark = pytest.mark.slow
-
-
-class WorkerProcess:
-    """`remembr-server worker`, started when it doesn't run."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def ensure(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
-        settings = self._settings
-        environment = os.environ | {
-            "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
-            "REMEMBR_REDIS_URL": str(settings.redis_url),
-            "REMEMBR_INDEX_PREFIX": settings.index_prefix,
-            "REMEMBR_EMBEDDING_BATCH": "4",
-            "REMEMBR_LOG_LEVEL": "WARNING",
-        }
-        self._process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(END_TIMEOUT_S)
-
-    def stop(self) -> int:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(END_TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")
