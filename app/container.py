@@ -13,6 +13,9 @@ from elasticsearch import AsyncElasticsearch
 from app import tokens
 from app.auth.service import AuthService
 from app.auth.store import AccountStore, ApiKeyStore, RefreshTokenStore
+from app.checkpoints.automatic import AutomaticCheckpoints
+from app.checkpoints.service import CheckpointService
+from app.checkpoints.store import CheckpointStore
 from app.crypto import Passwords, Tokens
 from app.elastic.client import MissingDocument, open_elasticsearch, translate_errors
 from app.elastic.freshness import Freshness
@@ -33,6 +36,7 @@ from app.outbox import Outbox
 from app.own_secrets import encryption_keys
 from app.redis import RedisGate, open_redis
 from app.sealing import Sealer
+from app.sessions.present import Windows
 from app.sessions.service import SessionService
 from app.sessions.store import SessionStore
 from app.settings import Settings
@@ -110,6 +114,7 @@ class Container:
     sessions: SessionService
     episodes: EpisodeService
     forgetting: ForgettingService
+    checkpoints: CheckpointService
     webhooks: WebhookService
     exports: ExportService
     imports: ImportService
@@ -130,6 +135,8 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         embedder = await stack.enter_async_context(open_query_embedder(settings))
         session_store = SessionStore(core.engine, core.once)
         episode_store = EpisodeStore(core.engine, core.once)
+        checkpoint_store = CheckpointStore(core.engine, core.once)
+        windows = Windows(episode_store, settings.window_tokens)
         accounts = AccountStore(core.engine)
         auth = AuthService(
             accounts,
@@ -149,16 +156,18 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             core,
             RateLimiter(core.redis, settings.index_prefix),
             auth,
-            SessionService(session_store, episode_store, settings.window_tokens),
+            SessionService(session_store, episode_store, windows),
             EpisodeService(episode_store, session_store, embedder, core.outbox, settings),
             ForgettingService(
                 LifecycleStore(core.engine),
                 session_store,
+                checkpoint_store,
                 accounts,
                 core.outbox,
                 Announcer(core.engine, core.outbox),
                 settings.restore_days,
             ),
+            CheckpointService(checkpoint_store, session_store, episode_store, windows, core.outbox),
             WebhookService(
                 WebhookStore(core.engine),
                 DeliveryStore(core.engine),
@@ -192,6 +201,7 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
         embedding = EmbeddingService(
             DueStore(core.engine),
             embedder,
+            automatic_checkpoints(core).look,
             batch=settings.embedding_batch,
             max_attempts=settings.embedding_max_attempts,
         )
@@ -200,6 +210,20 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
         )
         deliveries = await stack.enter_async_context(open_deliveries(core))
         yield WorkerContainer(core, embedding, purge, deliveries)
+
+
+def automatic_checkpoints(core: Core) -> AutomaticCheckpoints:
+    """What keeps windows that fill up."""
+    episodes = EpisodeStore(core.engine, core.once)
+    return AutomaticCheckpoints(
+        CheckpointStore(core.engine, core.once),
+        SessionStore(core.engine, core.once),
+        episodes,
+        Windows(episodes, core.settings.window_tokens),
+        core.outbox,
+        budget=core.settings.window_tokens,
+        kept=core.settings.automatic_checkpoints_kept,
+    )
 
 
 @asynccontextmanager

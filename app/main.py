@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from app.auth.routes import routes as auth_routes
+from app.checkpoints.routes import routes as checkpoint_routes
 from app.container import open_container
 from app.episodes.routes import routes as episode_routes
 from app.forgetting.routes import routes as forgetting_routes
@@ -28,6 +29,7 @@ BASE_PATH = "/api/v1"
 ROUTES: tuple[Route, ...] = (
     *auth_routes.all,
     *session_routes.all,
+    *checkpoint_routes.all,
     *episode_routes.all,
     *forgetting_routes.all,
     *webhook_routes.all,

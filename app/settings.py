@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     content_max_chars: int = Field(100_000, ge=1, description="Longest content of one episode.")
     body_max_bytes: int = Field(1_048_576, ge=1024, description="Largest request body.")
     window_tokens: int = Field(4_000, ge=1, description="Token budget of a session's short-term window.")
+    automatic_checkpoints_kept: int = Field(
+        20, ge=0, description="Automatic checkpoints that a session keeps, the newest; 0 keeps all."
+    )
     restore_days: int = Field(30, ge=1, description="Days in which a soft-deleted episode can be restored.")
     idempotency_strict: bool = Field(
         False,

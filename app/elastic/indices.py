@@ -61,12 +61,24 @@ SESSIONS = IndexDefinition("sessions", Ownership.USER, soft_deletes=True)
 ACCOUNTS = IndexDefinition("accounts", Ownership.ORGANISATION)
 API_KEYS = IndexDefinition("api_keys", Ownership.ORGANISATION)
 REFRESH_TOKENS = IndexDefinition("refresh_tokens", Ownership.ORGANISATION)
+CHECKPOINTS = IndexDefinition("checkpoints", Ownership.USER, soft_deletes=True)
 IDEMPOTENCY = IndexDefinition("idempotency", Ownership.USER)
 WEBHOOKS = IndexDefinition("webhooks", Ownership.ORGANISATION, soft_deletes=True)
 DELIVERIES = IndexDefinition("deliveries", Ownership.ORGANISATION)
 EVENTS = IndexDefinition("events", Ownership.ORGANISATION)
 
-INDICES = (EPISODES, SESSIONS, ACCOUNTS, API_KEYS, REFRESH_TOKENS, IDEMPOTENCY, WEBHOOKS, DELIVERIES, EVENTS)
+INDICES = (
+    EPISODES,
+    SESSIONS,
+    CHECKPOINTS,
+    ACCOUNTS,
+    API_KEYS,
+    REFRESH_TOKENS,
+    IDEMPOTENCY,
+    WEBHOOKS,
+    DELIVERIES,
+    EVENTS,
+)
 COMPONENTS = ("component-settings", "component-ownership")
 
 Kind = Literal["component", "index"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,11 +47,16 @@ class Embedded:
         return self.ready + self.failed + self.skipped
 
 
-class EmbeddingService:
-    """Takes due episodes in batches. batch: episodes a round. max_attempts: tries before one stays failed."""
+Look = Callable[[Sequence[Document]], Awaitable[object]]
 
-    def __init__(self, due: DueStore, embedder: DocumentEmbedder, *, batch: int, max_attempts: int) -> None:
+
+class EmbeddingService:
+    """Takes due episodes in batches. look: what else is to be done when episodes are taken up; they stay due
+    until it is. batch: episodes a round. max_attempts: tries before one stays failed."""
+
+    def __init__(self, due: DueStore, embedder: DocumentEmbedder, look: Look, *, batch: int, max_attempts: int) -> None:
         self._due = due
+        self._look = look
         self._embedder = embedder
         self._batch = batch
         self._max_attempts = max_attempts
@@ -61,6 +66,7 @@ class EmbeddingService:
         documents = await self._due.due(self._embedder.info.model_id, self._batch)
         if not documents:
             return Embedded(0, 0, 0)
+        await self._look(documents)
         before = await self._due.said_before(documents, CONTEXT_TURNS)
         contexts = [
             context_of(said, document.source["token_count"]) for document, said in zip(documents, before, strict=True)

@@ -283,6 +283,29 @@ def by_priority(
     )
 
 
+def last_on_branch(scope: SystemScope, org_id: str, session_id: str, branch: int) -> ScopedQuery:
+    """The newest arrival on a branch, whoever wrote it, deleted or not: a cut below something that only some
+    see would take it from those who do, and what is deleted may be brought back."""
+    return ScopedQuery(
+        scope,
+        filters=[{"term": {"org_id": org_id}}, *present(session_id, Lineage(branch))],
+        deleted=True,
+        sort=[{"ordinal": "desc"}],
+        size=1,
+        fields=("ordinal",),
+    )
+
+
+def tokens_since(scope: AnyScope, session_id: str, lineage: Lineage, ordinal: int) -> ScopedQuery:
+    """The tokens of a session's present that arrived after an ordinal."""
+    return ScopedQuery(
+        scope,
+        filters=[*present(session_id, lineage), {"range": {"ordinal": {"gt": ordinal}}}],
+        size=0,
+        aggregations={"tokens": {"sum": {"field": "token_count"}}},
+    )
+
+
 def due_for_embedding(scope: SystemScope, now: datetime, model_id: str, size: int) -> ScopedQuery:
     """Episodes whose embedding is due, longest waiting first: new ones, failed ones whose next try
     has come, and ready ones of a model that is no longer the current one."""

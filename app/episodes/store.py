@@ -12,7 +12,7 @@ from typing import Any, Literal
 from app.elastic.client import VersionConflict
 from app.elastic.index import Document, Engine, Found, Hit, ScopedIndex
 from app.elastic.indices import EPISODES
-from app.elastic.scope import Query, Scope, ScopedQuery
+from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
 from app.episodes import queries, tags
 from app.episodes.models import Episode, NewEpisode
 from app.events import events_for, with_event
@@ -25,6 +25,7 @@ from app.webhooks.subscriptions import Subscriptions
 
 _COUNTS_REMEMBERED = 10_000
 _DELETE_TRIES = 5
+_EVERYONE = SystemScope("a session's present is cut alike for all who write to it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,21 @@ class EpisodeStore:
         query = queries.by_priority(scope, session_id, lineage, script, params, size=size, after=after)
         # Later pages must come from the same state as the first, as nearly as can be.
         return (await self._index.search(query, fresh=after is None)).hits
+
+    async def last_ordinal(self, org_id: str, session_id: str, branch: int) -> int | None:
+        """The ordinal of the newest arrival on a branch of a session, whoever wrote it; None on an empty one."""
+        found = await self._index.search(queries.last_on_branch(_EVERYONE, org_id, session_id, branch))
+        return int(found.hits[0].source["ordinal"]) if found.hits else None
+
+    async def tokens_since(self, scope: AnyScope, asked: Sequence[tuple[str, Lineage, int]]) -> list[int]:
+        """For each session the tokens of its present that arrived after an ordinal."""
+        if not asked:
+            return []
+        await self._index.freshen(scope)
+        found = await self._index.msearch(
+            [queries.tokens_since(scope, session_id, lineage, ordinal) for session_id, lineage, ordinal in asked]
+        )
+        return [int(page.aggregations["tokens"]["value"]) for page in found]
 
     async def freshen(self, scope: Scope) -> str | None:
         """Make every answered write visible to the searches that follow; see `Freshness.ensure`."""

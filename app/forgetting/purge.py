@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from app.elastic.expiry import Expiry, purge_expired
 from app.elastic.index import Engine
-from app.elastic.indices import DELIVERIES, IDEMPOTENCY, REFRESH_TOKENS, SESSIONS, WEBHOOKS
+from app.elastic.indices import CHECKPOINTS, DELIVERIES, IDEMPOTENCY, REFRESH_TOKENS, SESSIONS, WEBHOOKS
 from app.episodes.lifecycle import LifecycleStore
 from app.idempotency.models import KEY_LIFE
 from app.types import utc_now
@@ -25,6 +25,7 @@ def expiries(restore_days: int, deliveries_days: int) -> list[Expiry]:
     """What is purged beside episodes: index, time field, and how long ago that must be."""
     return [
         Expiry(SESSIONS, "deleted_at", timedelta(days=restore_days)),
+        Expiry(CHECKPOINTS, "deleted_at", timedelta(days=restore_days)),
         Expiry(WEBHOOKS, "deleted_at", timedelta(days=restore_days)),
         Expiry(DELIVERIES, "created_at", timedelta(days=deliveries_days)),
         Expiry(REFRESH_TOKENS, "expires_at", timedelta(0)),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from app.auth.store import AccountStore
+from app.checkpoints.store import CheckpointStore
 from app.elastic.scope import Scope, UserScope
 from app.episodes.lifecycle import LifecycleStore
 from app.episodes.models import DiffQuery
@@ -33,6 +34,7 @@ class ForgettingService:
         self,
         episodes: LifecycleStore,
         sessions: SessionStore,
+        checkpoints: CheckpointStore,
         accounts: AccountStore,
         outbox: Outbox,
         announcer: Announcer,
@@ -40,6 +42,7 @@ class ForgettingService:
     ) -> None:
         self._episodes = episodes
         self._sessions = sessions
+        self._checkpoints = checkpoints
         self._accounts = accounts
         self._outbox = outbox
         self._announcer = announcer
@@ -53,6 +56,7 @@ class ForgettingService:
         if await self._sessions.get(scope, session_id) is None:
             raise NotFound("There is no such session.", code="SESSION_NOT_FOUND")
         now = utc_now()
+        await self._checkpoints.hide_session(scope, session_id, now)
         count = await self._episodes.hide_session(scope, session_id, now)
         await self._announcer.session_deleted(scope, session_id, count)
         return DeletedSession(request_id, count, count, session_id, True, now + self._restorable)
@@ -66,6 +70,7 @@ class ForgettingService:
         now = utc_now()
         # Sessions first: nothing is stored into them from then on.
         sessions = await self._sessions.hide_user(theirs, now)
+        await self._checkpoints.hide_user(theirs, now)
         episodes = await self._episodes.hide_user(theirs, now)
         await self._announcer.user_deleted(scope, theirs, episodes, sessions)
         return DeletedUser(request_id, user_id, episodes, sessions, episodes, sessions, True, now + self._restorable)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.elastic.index import Hit
 from app.elastic.scope import Scope
 from app.episodes import queries
 from app.episodes.store import EpisodeStore
 from app.errors import NotFound
 from app.idempotency.models import Answered, Creation
-from app.lineage import Lineage
 from app.pages import Page
 from app.sessions import window
 from app.sessions.models import (
@@ -26,21 +24,21 @@ from app.sessions.models import (
     TokenUsage,
     WindowMessage,
 )
+from app.sessions.present import Windows
 from app.sessions.store import SessionStore, StoredSession
 from app.timespan import check_times
-from app.types import from_iso, utc_now
+from app.types import utc_now
 
-_CANDIDATES_PER_PAGE = 200
 _PRIORITY_DIGITS = 6
 
 
 class SessionService:
-    """Every method takes the caller's scope first. window_tokens: the budget of a window."""
+    """Every method takes the caller's scope first."""
 
-    def __init__(self, store: SessionStore, episodes: EpisodeStore, window_tokens: int) -> None:
+    def __init__(self, store: SessionStore, episodes: EpisodeStore, windows: Windows) -> None:
         self._store = store
         self._episodes = episodes
-        self._window_tokens = window_tokens
+        self._windows = windows
 
     async def create(self, creation: Creation, new: NewSession, answered: Answered, request_id: str) -> CreatedSession:
         """A new session, or the one that the same request made before."""
@@ -67,35 +65,16 @@ class SessionService:
     async def read(self, scope: Scope, session_id: str, request_id: str) -> SessionWindow:
         """A session with its window and how full that is. Raises NotFound."""
         stored = await self._require(scope, session_id)
-        messages = await self._window(scope, session_id, stored.lineage)
+        messages = await self._windows.of(scope, session_id, stored.lineage)
         used, now = sum(message.tokens for message in messages), utc_now()
         usage = TokenUsage(
             message_count=len(messages),
             estimated_tokens=used,
             used=used,
-            max=self._window_tokens,
-            percentage=round(100 * used / self._window_tokens, 2),
+            max=self._windows.budget,
+            percentage=round(100 * used / self._windows.budget, 2),
         )
         return SessionWindow(request_id, stored.session, [_shown(message, now) for message in messages], usage)
-
-    async def _window(self, scope: Scope, session_id: str, lineage: Lineage) -> list[window.Message]:
-        filling, kept = window.Filling(self._window_tokens), []
-        after: list[object] | None = None
-        while not filling.full:
-            hits = await self._episodes.by_priority(
-                scope,
-                session_id,
-                lineage,
-                window.ORDER_SCRIPT,
-                window.ORDER_PARAMS,
-                size=_CANDIDATES_PER_PAGE,
-                after=after,
-            )
-            kept += filling.take([_message(hit) for hit in hits])
-            if len(hits) < _CANDIDATES_PER_PAGE:
-                break
-            after = hits[-1].sort
-        return window.by_time(kept)
 
     async def history(self, scope: Scope, session_id: str, wanted: HistoryQuery, request_id: str) -> History:
         """Part of a session's episodes, ascending. Raises NotFound, or ValidationFailed for times out of order."""
@@ -145,18 +124,6 @@ class SessionService:
         if stored is None:
             raise NotFound("There is no such session.", code="SESSION_NOT_FOUND")
         return stored
-
-
-def _message(hit: Hit) -> window.Message:
-    source = hit.source
-    return window.Message(
-        hit.id,
-        source["role"],
-        source["content"],
-        source["token_count"],
-        from_iso(source["created_at"]),
-        source["ordinal"],
-    )
 
 
 def _shown(message: window.Message, now: datetime) -> WindowMessage:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.elastic.client import VersionConflict
+from app.elastic.client import MissingDocument, VersionConflict
 from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import SESSIONS
-from app.elastic.scope import Scope, ScopedQuery, UserScope
+from app.elastic.scope import AnyScope, Scope, ScopedQuery, UserScope
 from app.elastic.writes import Revision
 from app.events import events_for
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import OnceStore
-from app.lineage import Lineage, lineage_of
+from app.lineage import FIRST, Lineage, lineage_of
 from app.ordinals import Ordinals
 from app.pages import Page
 from app.sessions.models import Session
@@ -33,6 +33,13 @@ class StoredSession:
     session: Session
     lineage: Lineage
     document: Document
+
+    @property
+    def automatic_ordinal(self) -> int:
+        """Where its present was when a checkpoint was last taken by itself on this branch; -1 if never."""
+        source = self.document.source
+        same = source.get("automatic_branch", FIRST) == self.lineage.branch
+        return int(source.get("automatic_ordinal", -1)) if same else -1
 
 
 class SessionStore:
@@ -81,7 +88,7 @@ class SessionStore:
                 raise result
         return sum(isinstance(result, Revision) for result in results)
 
-    async def get(self, scope: Scope, session_id: str) -> StoredSession | None:
+    async def get(self, scope: AnyScope, session_id: str) -> StoredSession | None:
         """The session as it is now; None where it is missing, deleted or someone else's."""
         document = await self._index.get(scope, session_id)
         if document is None or document.source.get("deleted_at") is not None:
@@ -99,6 +106,27 @@ class SessionStore:
         return await self._index.update_matching(
             ScopedQuery(scope), "ctx._source.deleted_at = params.at", {"at": iso(at)}
         )
+
+    async def get_all(self, scope: AnyScope, session_ids: Iterable[str]) -> list[StoredSession]:
+        """Those among them that are there."""
+        found = await asyncio.gather(*(self.get(scope, session_id) for session_id in session_ids))
+        return [stored for stored in found if stored is not None]
+
+    async def move(self, scope: Scope, stored: StoredSession, lineage: Lineage) -> bool:
+        """Take a session elsewhere. False when it has changed since it was read."""
+        return await self._changed(scope, stored, lineage.source())
+
+    async def note_automatic(self, scope: AnyScope, stored: StoredSession, ordinal: int) -> bool:
+        """Note where its present is now that a checkpoint was taken by itself. False when it has changed."""
+        changes = {"automatic_branch": stored.lineage.branch, "automatic_ordinal": ordinal}
+        return await self._changed(scope, stored, changes)
+
+    async def _changed(self, scope: AnyScope, stored: StoredSession, changes: JsonObject) -> bool:
+        try:
+            await self._index.update(scope, stored.document, changes)
+        except (VersionConflict, MissingDocument):
+            return False
+        return True
 
     async def branches(self, scope: Scope, session_ids: Iterable[str]) -> dict[str, int]:
         """Session id → the branch it is on, of those among them that the caller can write to."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.elastic.client import MissingDocument, VersionConflict
 from app.elastic.index import Document, Engine, ScopedIndex
-from app.elastic.indices import EPISODES, EVENTS, SESSIONS
+from app.elastic.indices import CHECKPOINTS, EPISODES, EVENTS, SESSIONS
 from app.elastic.scope import AnyScope, ScopedQuery, SystemScope
 from app.types import JsonObject
 
@@ -39,7 +39,9 @@ class EventStore:
 
     def __init__(self, engine: Engine) -> None:
         self._own = ScopedIndex(engine, EVENTS)
-        self._sources = [ScopedIndex(engine, definition) for definition in (EPISODES, SESSIONS)] + [self._own]
+        self._sources = [ScopedIndex(engine, definition) for definition in (EPISODES, SESSIONS, CHECKPOINTS)] + [
+            self._own
+        ]
 
     async def write(self, scope: AnyScope, org_id: str, event: JsonObject, data: JsonObject) -> None:
         """Store an event as a document of its own; one that is there stays as it is. Durable when this returns."""

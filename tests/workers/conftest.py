@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.container import Core, open_core, open_deliveries
+from app.container import Core, automatic_checkpoints, open_core, open_deliveries
 from app.elastic.indices import EPISODES
 from app.embedding import DocumentEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder
@@ -107,7 +107,11 @@ class Worker:
     @property
     def service(self) -> EmbeddingService:
         return EmbeddingService(
-            DueStore(self.core.engine), DocumentEmbedder(self.encoder), batch=64, max_attempts=self.max_attempts
+            DueStore(self.core.engine),
+            DocumentEmbedder(self.encoder),
+            automatic_checkpoints(self.core).look,
+            batch=64,
+            max_attempts=self.max_attempts,
         )
 
     async def embed(self) -> Embedded:

@@ -9,10 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from app.container import Core, WorkerContainer, open_deliveries
-from app.embedding import DocumentEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder, Vector
-from app.episodes.due import DueStore
-from app.episodes.embed import EmbeddingService
 from app.episodes.lifecycle import LifecycleStore
 from app.forgetting.purge import PurgeService
 from app.outbox import EMBED, queue_name
@@ -184,7 +181,7 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     await eventually(nudged, READY_TIMEOUT_S)
     await redis.flushall()
     assert await redis.zcard(queue) == 0
-    service = EmbeddingService(DueStore(core.engine), DocumentEmbedder(worker().encoder), batch=64, max_attempts=8)
+    service = worker().service
     purge = PurgeService(core.engine, LifecycleStore(core.engine), 30, 30)
     async with open_deliveries(core) as deliveries:
         await _until_ready(client, core, episode_id, WorkerContainer(core, service, purge, deliveries))

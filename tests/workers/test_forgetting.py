@@ -18,11 +18,8 @@ from app.elastic.by_query import StillRunning
 from app.elastic.index import ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import Scope
-from app.embedding import DocumentEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder
 from app.episodes import queries
-from app.episodes.due import DueStore
-from app.episodes.embed import EmbeddingService
 from app.episodes.lifecycle import LifecycleStore
 from app.forgetting.purge import PurgeService
 from app.outbox import queue_name
@@ -134,7 +131,7 @@ async def purgeable(core: Core, client: Client) -> str:
 
 
 def container_of(core: Core, worker: NewWorker, deliveries: DeliveryService) -> WorkerContainer:
-    service = EmbeddingService(DueStore(core.engine), DocumentEmbedder(worker().encoder), batch=64, max_attempts=8)
+    service = worker().service
     purge = PurgeService(core.engine, LifecycleStore(core.engine), restore_days=30, deliveries_days=30)
     return WorkerContainer(core, service, purge, deliveries)
 
@@ -155,7 +152,15 @@ async def test_the_purge_job_removes_what_can_no_longer_be_restored_and_logs_a_r
     assert arq.jobs_failed == 0
     receipts = [record.removed for record in caplog.records if record.msg == "purged"]  # type: ignore[attr-defined]
     assert [receipt["episodes"] for receipt in receipts] == [1]
-    assert set(receipts[0]) == {"episodes", "sessions", "webhooks", "deliveries", "refresh_tokens", "idempotency"}
+    assert set(receipts[0]) == {
+        "episodes",
+        "sessions",
+        "checkpoints",
+        "webhooks",
+        "deliveries",
+        "refresh_tokens",
+        "idempotency",
+    }
     await client.error("POST", f"/memory/{episode_id}/restore", 404, "EPISODE_NOT_FOUND")
 
 

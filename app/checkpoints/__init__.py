@@ -1,0 +1,1 @@
+"""Checkpoints: going back to what a session's window was."""
