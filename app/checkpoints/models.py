@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from app.lineage import Path
 from app.pages import PAGE_MAX, Page
@@ -15,10 +15,6 @@ from app.validation import Input
 
 class RestoreRequest(Input):
     """Where to go back to."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"checkpoint_id": "6f3b0a52-7c6e-4d0a-9a0e-2f6d9d1c7b11"}]}
-    )
 
     checkpoint_id: Id
 

@@ -10,7 +10,7 @@ _MISSING = "SESSION_NOT_FOUND"
 
 
 @routes.add("POST", "/sessions/{session_id}/checkpoint", answer=CreatedCheckpoint, status=201, keyed=True)
-async def create(call: Call[Nothing, Nothing]) -> CreatedCheckpoint:
+async def checkpoint(call: Call[Nothing, Nothing]) -> CreatedCheckpoint:
     """Remember what the session's window is now."""
     session_id = call.path_id("session_id", _MISSING)
     creation = call.creation(session_id)
@@ -18,7 +18,7 @@ async def create(call: Call[Nothing, Nothing]) -> CreatedCheckpoint:
 
 
 @routes.add("GET", "/sessions/{session_id}/checkpoints", query=CheckpointsQuery, answer=Checkpoints)
-async def list_checkpoints(call: Call[Nothing, CheckpointsQuery]) -> Checkpoints:
+async def checkpoints(call: Call[Nothing, CheckpointsQuery]) -> Checkpoints:
     """List a session's checkpoints, newest first."""
     session_id = call.path_id("session_id", _MISSING)
     return await call.container.checkpoints.page(call.scope, session_id, call.query, call.request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -35,6 +36,12 @@ def sends_json(route: Route) -> bool:
 def needed(route: Route) -> dict[str, str]:
     """The query parameters without which the route answers 422."""
     return {name: "2026-01-01" for name, field in route.query.model_fields.items() if field.is_required()}
+
+
+def body_of(route: Route, checkpoint_id: str | None = None) -> dict[str, str] | None:
+    """A body for a route that can't do without one to look at its path."""
+    needs = "checkpoint_id" in route.body.model_fields
+    return {"checkpoint_id": checkpoint_id or str(uuid.uuid4())} if needs else None
 
 
 def filled(route: Route, ids: Mapping[str, str] | str) -> str:

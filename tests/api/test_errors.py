@@ -9,7 +9,7 @@ import pytest
 
 from app.http.routing import Route
 from app.main import ROUTES
-from tests.api.paths import each, filled, has_body, has_ids, needed, sends_json
+from tests.api.paths import body_of, each, filled, has_body, has_ids, needed, sends_json
 from tests.client import Client
 from tests.promises import proves
 
@@ -34,13 +34,13 @@ async def test_wrong_credentials_are_401(anonymous: Client, route: Route) -> Non
 @proves("auth.bad-id")
 async def test_an_id_in_the_path_that_is_no_uuid_is_404(member: Client, route: Route) -> None:
     for path_id in ["nothing", "1", "%00", "%F0%9F%98%80", "..%2F..", "*", "_all", "-" * 36]:
-        error = await member.error(route.method, filled(route, path_id), 404)
+        error = await member.error(route.method, filled(route, path_id), 404, json=body_of(route))
         assert error["code"] == "NOT_FOUND"
 
 
 @each(has_ids)
 async def test_an_id_that_names_nothing_is_404(member: Client, route: Route) -> None:
-    error = await member.error(route.method, filled(route, ID), 404)
+    error = await member.error(route.method, filled(route, ID), 404, json=body_of(route))
     assert error["details"]["code"].endswith("_NOT_FOUND")
 
 

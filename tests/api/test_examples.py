@@ -9,8 +9,8 @@ from app.http.routing import Route
 from tests.api.paths import each, filled, has_body
 from tests.client import Client
 
-# An example could show no token that is good, and no address that is a receiver's.
-WITHOUT = {"RefreshRequest", "NewWebhook", "WebhookChanges"}
+# An example could show no token that is good, no address that is a receiver's and no checkpoint that is there.
+WITHOUT = {"RefreshRequest", "NewWebhook", "WebhookChanges", "RestoreRequest"}
 
 
 def bodies(route: Route) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 
 from app.http.routing import Route
 from tests.api.conftest import OpenClient
-from tests.api.paths import each, filled, has_ids
+from tests.api.paths import body_of, each, filled, has_ids
 from tests.client import Client
 from tests.promises import proves
 
@@ -22,8 +22,10 @@ async def owned(client: Client) -> dict[str, str]:
     body = {"url": "https://hooks.example.com/", "events": ["checkpoint.created"], "active": True}
     hook = await client.data("POST", "/webhooks", status=201, json=body)
     test = await client.data("POST", f"/webhooks/{hook['id']}/test")
+    checkpoint = await client.data("POST", f"/sessions/{session_id}/checkpoint", status=201)
     return {
         "session_id": session_id,
+        "checkpoint_id": checkpoint["checkpoint_id"],
         "episode_id": episode_id,
         "key_id": key["id"],
         "user_id": client.user_id,
@@ -39,6 +41,7 @@ async def state(client: Client, ids: dict[str, str]) -> list[Any]:
         await client.data("GET", "/sessions"),
         await client.data("GET", f"/sessions/{ids['session_id']}"),
         await client.data("GET", f"/sessions/{ids['session_id']}/history"),
+        await client.data("GET", f"/sessions/{ids['session_id']}/checkpoints"),
         await client.data("GET", f"/memory/{ids['episode_id']}/status"),
         await client.search(),
         {"webhooks": await client.data("GET", "/webhooks")},
@@ -60,10 +63,11 @@ async def test_another_organisations_ids_are_404_and_change_nothing(
 ) -> None:
     ids = await owned(organisation)
     before = await state(organisation, ids)
-    error = await stranger.error(route.method, filled(route, ids), 404)
+    body = body_of(route, ids["checkpoint_id"])
+    error = await stranger.error(route.method, filled(route, ids), 404, json=body)
     assert error["code"] == "NOT_FOUND"
     # Someone else's looks like what doesn't exist.
-    nothing = await stranger.error(route.method, filled(route, str(uuid.uuid4())), 404)
+    nothing = await stranger.error(route.method, filled(route, str(uuid.uuid4())), 404, json=body)
     assert error | {"request_id": ""} == nothing | {"request_id": ""}
     assert await state(organisation, ids) == before
 
