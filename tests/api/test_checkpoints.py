@@ -14,6 +14,7 @@ from app.container import WorkerContainer
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import Embed, serving
+from tests.promises import proves
 
 REPLAY = "X-Idempotent-Replay"
 
@@ -49,6 +50,7 @@ async def _say(client: Client, session_id: str, *contents: str) -> list[str]:
     return [await client.store(content, session_id=session_id) for content in contents]
 
 
+@proves("checkpoints.create", "checkpoints.restore")
 async def test_scenario_9_the_window_is_the_checkpoints_and_what_comes_after(organisation: Client) -> None:
     session_id = await organisation.session()
     await _say(organisation, session_id, "one", "two")
@@ -66,6 +68,7 @@ async def test_scenario_9_the_window_is_the_checkpoints_and_what_comes_after(org
     assert (listed["session_id"], listed["message_count"]) == (session_id, 3)
 
 
+@proves("checkpoints.superseded")
 async def test_nothing_is_deleted_by_a_restore(organisation: Client) -> None:
     session_id = await organisation.session()
     checkpoint = await _checkpoint(organisation, session_id)
@@ -77,6 +80,7 @@ async def test_nothing_is_deleted_by_a_restore(organisation: Client) -> None:
     assert (await organisation.data("GET", f"/sessions/{session_id}/embedding-status"))["total"] == 1
 
 
+@proves("checkpoints.list")
 async def test_scenario_9_checkpoints_are_listed_newest_first_in_pages(organisation: Client) -> None:
     session_id = await organisation.session()
     made = []
@@ -91,6 +95,7 @@ async def test_scenario_9_checkpoints_are_listed_newest_first_in_pages(organisat
     assert (page["total"], page["checkpoints"]) == (3, [listed[1]])
 
 
+@proves("checkpoints.restore")
 async def test_ten_restores_back_and_forth_end_in_the_right_window(organisation: Client) -> None:
     session_id = await organisation.session()
     await _say(organisation, session_id, "root")
@@ -112,6 +117,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["say", "keep", "back", "lose"]), st.
 
 @hypothesis.given(steps=STEPS)
 @hypothesis.settings(max_examples=8)
+@proves("checkpoints.restore")
 async def test_any_sequence_shows_what_a_list_would(steps: list[tuple[str, int]], base_url: str) -> None:
     await _follow(steps, base_url)
 
@@ -161,6 +167,7 @@ async def test_imported_history_belongs_to_the_present_in_which_it_arrives(organ
     assert await _history(organisation, session_id) == ["older"]
 
 
+@proves("checkpoints.restore")
 async def test_a_restored_window_keeps_to_its_budget(settings: Settings, organisation: Client) -> None:
     async with serving(settings.model_copy(update={"window_tokens": 12})) as url, connect(url) as client:
         client.http.headers["Authorization"] = organisation.http.headers["Authorization"]
@@ -175,6 +182,7 @@ async def test_a_restored_window_keeps_to_its_budget(settings: Settings, organis
         assert await _window(client, session_id) == before
 
 
+@proves("checkpoints.superseded")
 async def test_stores_that_race_a_restore_are_never_lost(organisation: Client) -> None:
     session_id = await organisation.session()
     await _say(organisation, session_id, "root")
@@ -192,6 +200,7 @@ async def test_stores_that_race_a_restore_are_never_lost(organisation: Client) -
     assert set(present) <= set(everything)
 
 
+@proves("checkpoints.create")
 async def test_the_same_key_is_one_checkpoint_and_another_key_another(organisation: Client) -> None:
     session_id = await organisation.session()
     await _say(organisation, session_id, "one")
@@ -207,6 +216,7 @@ async def test_the_same_key_is_one_checkpoint_and_another_key_another(organisati
     assert len(await _listed(organisation, session_id)) == 2
 
 
+@proves("checkpoints.create")
 async def test_a_race_of_one_key_makes_one_checkpoint(organisation: Client, second_url: str) -> None:
     session_id = await organisation.session()
     path, headers = f"/sessions/{session_id}/checkpoint", {"Idempotency-Key": "race"}
@@ -219,6 +229,7 @@ async def test_a_race_of_one_key_makes_one_checkpoint(organisation: Client, seco
     assert len({answer.json()["data"]["checkpoint_id"] for answer in answers}) == 1
 
 
+@proves("checkpoints.not-found")
 async def test_a_checkpoint_of_another_session_or_organisation_is_not_there(
     organisation: Client, stranger: Client
 ) -> None:
@@ -272,6 +283,7 @@ async def test_an_agents_checkpoint_keeps_what_others_said_before_it(organisatio
     assert await _history(organisation, session_id) == ["by the first", "by the second"]
 
 
+@proves("window.without-redis")
 async def test_a_flushed_redis_changes_no_window(organisation: Client, worker_container: WorkerContainer) -> None:
     session_id = await organisation.session()
     for n in range(5):
@@ -287,6 +299,7 @@ LONG = "one two three four five six seven eight nine ten " * 60
 """Some 600 tokens: six of them fill a window of 4,000 to more than 80 %."""
 
 
+@proves("checkpoints.automatic")
 async def test_a_window_that_fills_up_is_kept_by_itself_and_again_when_it_has_filled_anew(
     organisation: Client, embed: Embed
 ) -> None:
@@ -310,6 +323,7 @@ async def test_a_window_that_fills_up_is_kept_by_itself_and_again_when_it_has_fi
     assert await _window(organisation, session_id) == window
 
 
+@proves("checkpoints.automatic")
 async def test_only_so_many_automatic_ones_are_kept_and_all_that_a_caller_made(
     organisation: Client, embed: Embed, worker_container: WorkerContainer
 ) -> None:
