@@ -104,7 +104,7 @@ PROMISES: dict[str, dict[str, str]] = {
         "checkpoints.create": "A checkpoint is 201 with id, time and message count, and can be repeated with a key.",
         "checkpoints.list": "Checkpoints are listed newest first.",
         "checkpoints.restore": "After a restore the window is the checkpoint's messages and what is stored afterwards.",
-        "checkpoints.superseded": "History leaves out what was superseded unless asked; nothing is deleted, search finds it.",
+        "checkpoints.superseded": "History leaves out what was superseded unless asked; search finds it still.",
         "checkpoints.not-found": "A checkpoint that isn't this session's is 404.",
         "checkpoints.automatic": "One is taken by itself when the window passes 80 % of its tokens.",
         "window.without-redis": "Losing Redis changes no window.",
