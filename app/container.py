@@ -178,7 +178,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
                 allowed=parse_networks(settings.webhook_allowed_networks),
             ),
             ExportService(EpisodeArchive(core.engine)),
-            ImportService(episode_store, session_store, core.outbox, settings.content_max_chars),
+            ImportService(episode_store, session_store, core.outbox, embedder.info, settings.content_max_chars),
         )
 
 

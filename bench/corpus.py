@@ -21,9 +21,9 @@ from app.embedding.catalogue import E5
 from app.embedding.encoder import Encoder
 from app.embedding.load import ModelSpec, load_onnx
 from app.episodes.due import DueStore
-from app.episodes.embed import packed
 from app.episodes.models import NewEpisode
 from app.episodes.store import Draft, EpisodeStore
+from app.episodes.vectors import packed
 from app.idempotency.models import Answered, Creation
 from app.settings import Settings
 from app.types import iso, utc_now

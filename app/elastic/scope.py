@@ -122,7 +122,8 @@ class ScopedQuery:
 
     filters: clauses of the caller's request. deleted: whether soft-deleted documents are wanted.
     sort, size, offset, after: as in Elasticsearch (`after` is `search_after`). rescore reorders what
-    is matched, so it can't reach past the scope; neither can the aggregations that are offered.
+    is matched, so it can't reach past the scope; neither can the aggregations that are offered. vectors: whether
+    those among `fields` are read, which is never so by itself.
     """
 
     scope: AnyScope
@@ -138,6 +139,7 @@ class ScopedQuery:
     aggregations: JsonObject = field(default_factory=dict)
     count_up_to: int | bool = False
     named_scores: bool = False
+    vectors: bool = False
 
     def __post_init__(self) -> None:
         if any("global" in aggregation for aggregation in self.aggregations.values()):
@@ -158,7 +160,7 @@ class ScopedQuery:
             "size": self.size,
             "from": self.offset,
             "track_total_hits": self.count_up_to,
-            "_source": list(self.fields) if self.fields else False,
+            "_source": self._source(),
         }
         if self.sort:
             body["sort"] = list(self.sort)
@@ -169,6 +171,11 @@ class ScopedQuery:
         if self.aggregations:
             body["aggs"] = self.aggregations
         return body
+
+    def _source(self) -> object:
+        if self.vectors:
+            return {"includes": list(self.fields), "exclude_vectors": False}
+        return list(self.fields) if self.fields else False
 
 
 def _any_of(*clauses: Query) -> Query:

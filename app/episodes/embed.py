@@ -6,7 +6,6 @@ An episode is remembered with what was said before it: an answer alone rarely sa
 
 from __future__ import annotations
 
-import base64
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from app.elastic.index import Document
 from app.embedding import DocumentEmbedder, EmbeddingFailure
 from app.episodes.due import DueStore, Said
+from app.episodes.vectors import packed
 from app.types import JsonObject, iso, utc_now
 
 log = logging.getLogger(__name__)
@@ -145,11 +145,6 @@ def retry_delay(attempts: int) -> timedelta:
     # Bounded before it is doubled: a thousand attempts would be more than a double holds.
     doublings = min(attempts - 1, math.ceil(math.log2(_RETRY_MAX_S / _RETRY_BASE_S)))
     return timedelta(seconds=min(_RETRY_MAX_S, _RETRY_BASE_S * 2**doublings))
-
-
-def packed(vector: NDArray[np.float32]) -> str:
-    """Base64 of big-endian float32, the form of a `dense_vector` that costs least to send and parse."""
-    return base64.b64encode(vector.astype(">f4").tobytes()).decode()
 
 
 def context_of(said: Sequence[Said], own_tokens: int) -> str:

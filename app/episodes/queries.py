@@ -405,10 +405,11 @@ def _diff_filters(wanted: DiffQuery) -> list[Query]:
 EXPORTED_FIELDS = (
     "session_id", "role", "content", "tags", "metadata", "created_at", "embedding_status", "deleted_at",
 )  # fmt: skip
+EMBEDDED_FIELDS = ("embedding_model", "context", "context_of", "content_vector", "context_vector")
 
 
 def exported(
-    scope: Scope, *, session_id: str | None, times: Sequence[Query], deleted: bool, page_rows: int
+    scope: Scope, *, session_id: str | None, times: Sequence[Query], deleted: bool, vectors: bool, page_rows: int
 ) -> ScopedQuery:
     """All that an export holds, oldest first. page_rows: how many to read at once."""
     session: list[Query] = [] if session_id is None else [{"term": {"session_id": session_id}}]
@@ -418,5 +419,17 @@ def exported(
         deleted=deleted,
         sort=OLDEST_FIRST,
         size=page_rows,
-        fields=EXPORTED_FIELDS,
+        fields=(*EXPORTED_FIELDS, *EMBEDDED_FIELDS) if vectors else EXPORTED_FIELDS,
+        vectors=vectors,
+    )
+
+
+def those(scope: Scope, episode_ids: Collection[str], *, deleted: bool) -> ScopedQuery:
+    """Which of these episodes the caller reads."""
+    return ScopedQuery(
+        scope,
+        filters=[{"terms": {"episode_id": list(episode_ids)}}],
+        deleted=deleted,
+        size=max(1, len(episode_ids)),
+        fields=("episode_id",),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -50,11 +50,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An episode with the id that it had elsewhere."""
+    """An episode with the id that it had elsewhere. embedding: fields of one that came with it, or none."""
 
     id: str
     draft: Draft
     deleted_at: datetime | None = None
+    embedding: JsonObject = field(default_factory=dict)
 
 
 GivenOutcome = Literal["created", "existing", "deleted", "taken"]
@@ -101,7 +102,13 @@ class EpisodeStore:
 
     def _given_source(self, scope: Scope, given: Given) -> JsonObject:
         source = self._source(scope, given.draft, frozenset(), given.id)
-        return source | ({"deleted_at": iso(given.deleted_at)} if given.deleted_at else {})
+        source |= given.embedding | {"deleted_at": iso(given.deleted_at) if given.deleted_at else None}
+        return {key: value for key, value in source.items() if value is not None}
+
+    async def known(self, scope: Scope, episode_ids: Iterable[str]) -> set[str]:
+        """Those of these episodes that are there for the caller, as of now."""
+        found = await asyncio.gather(*(self._alive(scope, episode_id) for episode_id in episode_ids))
+        return {document.id for document in found if document is not None}
 
     def _source(self, scope: Scope, draft: Draft, wanted: frozenset[str], episode_id: str) -> JsonObject:
         new = draft.new

@@ -12,10 +12,11 @@ from app.elastic.scope import Scope
 from app.episodes import queries
 from app.episodes.archive import EpisodeArchive
 from app.timespan import check_times
-from app.transfer.formats import FORMATS, FileFormat, columns, row_of
+from app.transfer.formats import FORMATS, FileFormat, columns, own_embedding, row_of
 from app.transfer.models import ExportQuery
 
-_PAGE_ROWS = 500
+# Bounds what a page can hold when long texts follow on short ones, before pages are measured down.
+_PAGE_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,27 @@ class ExportService:
             session_id=wanted.session_id,
             times=queries.between(wanted.from_date, wanted.to_date),
             deleted=wanted.include_deleted,
+            vectors=wanted.include_vectors,
             page_rows=_PAGE_ROWS,
         )
         pages = self._archive.walk(query)
+        if wanted.include_vectors:
+            pages = self._with_vectors(scope, pages, wanted.include_deleted)
         first: list[Hit] = await anext(pages, [])
         form = FORMATS[wanted.format]
-        chunks = _chunks(form, columns(deleted=wanted.include_deleted), first, pages)
+        chunks = _chunks(form, columns(deleted=wanted.include_deleted, vectors=wanted.include_vectors), first, pages)
         return Export(f"remembr_export.{wanted.format}", form.content_type, chunks)
+
+    async def _with_vectors(
+        self, scope: Scope, pages: AsyncGenerator[list[Hit], None], deleted: bool
+    ) -> AsyncGenerator[list[Hit], None]:
+        async with aclosing(pages):
+            async for page in pages:
+                sources = {source for hit in page for source in hit.source.get("context_of") or ()}
+                readable = await self._archive.readable(scope, sources, deleted=deleted)
+                yield await asyncio.to_thread(
+                    lambda hits, ids: [own_embedding(hit, ids) for hit in hits], page, readable
+                )
 
 
 async def _chunks(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 import orjson
 
 from app.elastic.index import Hit
+from app.episodes.queries import EMBEDDED_FIELDS
+from app.episodes.vectors import packed
 from app.transfer.models import ExportFormat
 from app.types import JsonObject
 
@@ -31,9 +33,22 @@ class FileFormat:
     closing: bytes
 
 
-def columns(*, deleted: bool) -> tuple[str, ...]:
+def columns(*, deleted: bool, vectors: bool) -> tuple[str, ...]:
     """Columns in their order."""
-    return (*COLUMNS, DELETED_COLUMN) if deleted else COLUMNS
+    return (*COLUMNS, *((DELETED_COLUMN,) if deleted else ()), *(EMBEDDED_FIELDS if vectors else ()))
+
+
+def own_embedding(hit: Hit, readable: Collection[str]) -> Hit:
+    """The hit with vectors as text; without its context where that was taken from episodes that the caller
+    doesn't read, since it repeats their words. readable: ids."""
+    source = dict(hit.source)
+    if not set(source.get("context_of") or ()) <= set(readable):
+        for name in ("context", "context_of", "context_vector"):
+            source.pop(name, None)
+    for name in ("content_vector", "context_vector"):
+        if source.get(name) is not None:
+            source[name] = packed(source[name])
+    return replace(hit, source=source)
 
 
 def row_of(hit: Hit, names: Sequence[str]) -> JsonObject:

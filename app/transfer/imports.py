@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.elastic.scope import Scope
+from app.embedding import ModelInfo
 from app.episodes.store import Draft, EpisodeStore, Given
 from app.idempotency.models import Answered, Creation
 from app.lineage import FIRST
@@ -16,9 +17,9 @@ from app.ndjson import Line
 from app.outbox import EMBED, Outbox
 from app.sessions.store import SessionStore
 from app.tokens import count_tokens_async
-from app.transfer.lines import ReadRow, read_rows
+from app.transfer.lines import ReadRow, Row, embedding_of, read_rows
 from app.transfer.models import Imported, LineError
-from app.types import utc_now
+from app.types import JsonObject, utc_now
 
 ERRORS_SHOWN = 100
 
@@ -32,10 +33,13 @@ _NO_SESSION = "The session can't be used: it is deleted, or isn't yours."
 class ImportService:
     """See the module."""
 
-    def __init__(self, episodes: EpisodeStore, sessions: SessionStore, outbox: Outbox, content_max: int) -> None:
+    def __init__(
+        self, episodes: EpisodeStore, sessions: SessionStore, outbox: Outbox, model: ModelInfo, content_max: int
+    ) -> None:
         self._episodes = episodes
         self._sessions = sessions
         self._outbox = outbox
+        self._model = model
         self._content_max = content_max
 
     async def run(
@@ -67,9 +71,10 @@ class ImportService:
         rows = [item for item in rows if item.number not in failures]
         tokens = await count_tokens_async([item.row.content for item in rows])
         now = utc_now()
+        embeddings = await self._embeddings(creation.scope, [item.row for item in rows])
         given = [
-            _given(creation, item, count, now, branches.get(item.row.session_id or "", FIRST))
-            for item, count in zip(rows, tokens, strict=True)
+            _given(creation, item, count, now, branches.get(item.row.session_id or "", FIRST), embedding)
+            for item, count, embedding in zip(rows, tokens, embeddings, strict=True)
         ]
         outcomes = await self._episodes.create_given(creation.scope, given)
         for item, outcome in zip(rows, outcomes, strict=True):
@@ -81,6 +86,15 @@ class ImportService:
         result.errors += [failures[number] for number in sorted(failures)][: ERRORS_SHOWN - len(result.errors)]
         if "created" in outcomes:
             self._outbox.nudge(EMBED)
+
+    async def _embeddings(self, scope: Scope, rows: Sequence[Row]) -> list[JsonObject]:
+        """Of each row that brings a usable one along. A context is used only where all that it was taken from
+        is here, so that it goes when that goes."""
+        embeddings = [embedding_of(row, self._model) for row in rows]
+        brought = {row.id for row in rows}
+        sources = {source for embedding in embeddings for source in embedding.get("context_of") or ()}
+        here = brought | await self._episodes.known(scope, sources - brought)
+        return [embedding if set(embedding.get("context_of") or ()) <= here else {} for embedding in embeddings]
 
     async def _branches(self, scope: Scope, rows: Sequence[ReadRow]) -> tuple[dict[str, int], int]:
         """Session id → branch, of the sessions that can be used, and how many of them are new."""
@@ -96,8 +110,8 @@ class ImportService:
         return known | await self._sessions.branches(scope, missing), created
 
 
-def _given(creation: Creation, item: ReadRow, tokens: int, now: datetime, branch: int) -> Given:
+def _given(creation: Creation, item: ReadRow, tokens: int, now: datetime, branch: int, embedding: JsonObject) -> Given:
     row = item.row
     draft = Draft(item.number, row, row.created_at or now, tokens, branch)
     episode_id = row.id or replace(creation, fingerprint=item.fingerprint).id(item=item.number)
-    return Given(episode_id, draft, row.deleted_at)
+    return Given(episode_id, draft, row.deleted_at, embedding)

@@ -6,17 +6,23 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import orjson
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from app.embedding import ModelInfo
 from app.episodes.models import NewEpisode
+from app.episodes.vectors import is_unit_vector
 from app.ndjson import Line
 from app.transfer.models import LineError
-from app.types import Id, UtcDateTime, utc_now
+from app.types import CleanText, Id, JsonObject, UtcDateTime, iso, utc_now
 from app.validation import validation_failed
 
 _MESSAGE_MAX_CHARS = 500
+_NAME_MAX_CHARS = 500
+_CONTEXT_MAX_CHARS = 100_000
+_CONTEXT_MAX_TURNS = 100
 
 
 class Row(NewEpisode):
@@ -24,6 +30,11 @@ class Row(NewEpisode):
 
     id: Id | None = None
     deleted_at: UtcDateTime | None = None
+    embedding_model: Annotated[str, Field(max_length=_NAME_MAX_CHARS)] | None = None
+    context: Annotated[CleanText, Field(max_length=_CONTEXT_MAX_CHARS)] | None = None
+    context_of: list[Id] = Field(default_factory=list, max_length=_CONTEXT_MAX_TURNS)
+    content_vector: str | None = None
+    context_vector: str | None = None
 
     @field_validator("deleted_at")
     @classmethod
@@ -45,6 +56,29 @@ class ReadRow:
 def read_rows(lines: Sequence[Line], content_max: int) -> list[ReadRow | LineError]:
     """Each line's episode, or what is wrong with it. content_max: characters."""
     return [_read(line, content_max) for line in lines]
+
+
+def embedding_of(row: Row, model: ModelInfo) -> JsonObject:
+    """The fields of an embedding that a line brings along; nothing where it must be made anew.
+
+    That is so when it isn't of our model, isn't whole, or has a context without saying from which
+    episodes: it would outlive them.
+    """
+    vectors = (row.content_vector, row.context_vector)
+    if row.embedding_model != model.model_id or row.context is None or bool(row.context) != bool(row.context_of):
+        return {}
+    if not all(vector is not None and is_unit_vector(vector, model.dims) for vector in vectors):
+        return {}
+    return {
+        "context": row.context,
+        "context_of": row.context_of or None,
+        "content_vector": row.content_vector,
+        "context_vector": row.context_vector,
+        "embedding_status": "ready",
+        "embedding_model": row.embedding_model,
+        "embedding_generated_at": iso(utc_now()),
+        "embedding_due_at": None,
+    }
 
 
 def _read(line: Line, content_max: int) -> ReadRow | LineError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.types import Id, UtcDateTime
 from app.validation import Input
@@ -23,6 +24,16 @@ class ExportQuery(Input):
     to_date: UtcDateTime | None = Field(None, validation_alias=AliasChoices("to_date", "to_time", "to"))
     session_id: Id | None = None
     include_deleted: bool = Field(False, description="Also what is soft-deleted, with the column `deleted_at`.")
+    include_vectors: bool = Field(
+        False,
+        description="Also the embeddings, in NDJSON alone: where the model is the same, an import uses them.",
+    )
+
+    @model_validator(mode="after")
+    def _vectors_in_lines(self) -> ExportQuery:
+        if self.include_vectors and self.format != "ndjson":
+            raise PydanticCustomError("include_vectors", "include_vectors needs format=ndjson")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

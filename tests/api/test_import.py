@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.settings import Settings
 from tests.api.conftest import OpenClient
 from tests.client import Client, connect
-from tests.conftest import PASSWORD, serving
+from tests.conftest import PASSWORD, Embed, serving
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 COUNTS = ("imported", "existing", "failed", "sessions_created")
@@ -326,3 +326,65 @@ async def test_bodies_beyond_the_limits_are_refused(settings: Settings) -> None:
             await asyncio.sleep(5)
 
         await client.error("POST", "/import", 400, "BODY_TOO_SLOW", content=silent(), headers=NDJSON)
+
+
+async def test_vectors_come_along(organisation: Client, embed: Embed) -> None:
+    """Exported with its vectors, removed and imported, a memory is found by meaning at once, as before."""
+    session_id = await organisation.session()
+    for text in ("Anna is allergic to peanuts.", "She lives in Lisbon.", "The invoice is due on Friday."):
+        await organisation.store(text, session_id=session_id)
+    await embed()
+    found = await organisation.search("food that makes her ill", explain=True)
+    before = await given_out(organisation, include_vectors="true")
+    first = json.loads(before.splitlines()[1])
+    assert (first["context"], first["embedding_status"]) == ("Anna is allergic to peanuts.", "ready")
+    assert len(first["context_of"]) == 1
+    await forget(organisation, before)
+    assert counts(await taken(organisation, before)) == (3, 0, 0, 0)
+    assert await given_out(organisation, include_vectors="true") == before
+    again = await organisation.search("food that makes her ill", explain=True)
+    scores = [(result["episode_id"], round(result["score"], 4)) for result in found["results"]]
+    assert [(result["episode_id"], round(result["score"], 4)) for result in again["results"]] == scores
+
+
+async def test_vectors_that_can_not_be_used_are_made_anew(unembedded: Client, embed: Embed) -> None:
+    """Of another model, broken, or with a context that nothing could ever take back."""
+    await unembedded.store("Anna is allergic to peanuts.")
+    await embed()
+    good = json.loads(await given_out(unembedded, include_vectors="true"))
+    changes: list[dict[str, Any]] = [
+        {},
+        {"embedding_model": "another"},
+        {"content_vector": "AAAA"},
+        {"content_vector": "!"},
+        {"context_vector": None},
+        {"context_vector": good["content_vector"].replace(good["content_vector"][:4], "f///", 1)},
+        {"context": "from nowhere"},
+        {"context": "from what is gone", "context_of": [str(uuid.uuid4())]},
+    ]
+    rows = [good | {"id": str(uuid.uuid4())} | change for change in changes]
+    assert counts(await taken(unembedded, lines(rows)))[0] == len(rows)
+    states = [(await unembedded.data("GET", f"/memory/{one['id']}/status"))["embedding_status"] for one in rows]
+    assert states == ["ready"] + ["pending"] * (len(rows) - 1)
+
+
+async def test_no_context_shows_what_its_reader_does_not_read(
+    organisation: Client, agent_of: OpenClient, embed: Embed
+) -> None:
+    session_id = await organisation.session()
+    ada, bob = await agent_of(organisation), await agent_of(organisation)
+    secret = await ada.store("Said by Ada alone", session_id=session_id)
+    await bob.store("Said by Bob", session_id=session_id)
+    await embed()
+    whole = [json.loads(line) for line in (await given_out(organisation, include_vectors="true")).splitlines()]
+    assert [one["context"] for one in whole] == ["", "Said by Ada alone"]
+    await organisation.data("DELETE", f"/memory/{secret}")
+    for client in (organisation, bob):
+        (one,) = map(json.loads, (await given_out(client, include_vectors="true")).splitlines())
+        assert (one["context"], one["context_of"], one["context_vector"]) == (None, None, None)
+        assert one["content_vector"]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_vectors_come_in_lines_alone(member: Client, form: str) -> None:
+    await member.error("GET", "/export", 422, params={"format": form, "include_vectors": "true"})

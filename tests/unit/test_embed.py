@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from app.episodes.due import Said
-from app.episodes.embed import CONTEXT_TOKENS, context_of, packed, retry_delay
+from app.episodes.embed import CONTEXT_TOKENS, context_of, retry_delay
+from app.episodes.vectors import packed
 
 CHARS_PER_TOKEN = 4
 MODEL_TOKENS = 480
