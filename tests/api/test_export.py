@@ -23,6 +23,7 @@ from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
 from tests.prefixes import forget
 from tests.processes import eventually
+from tests.promises import proves
 
 COLUMNS = ["id", "session_id", "role", "content", "tags", "metadata", "created_at", "embedding_status"]
 
@@ -50,6 +51,7 @@ async def batch(client: Client, episodes: list[dict[str, Any]]) -> list[str]:
     return [item["episode_id"] for item in stored["items"]]
 
 
+@proves("export.json")
 async def test_json_is_a_bare_array_of_the_columns_in_order(organisation: Client) -> None:
     """Export: `format=json` (default): one JSON array."""
     session_id = await organisation.session()
@@ -74,6 +76,7 @@ async def test_json_is_a_bare_array_of_the_columns_in_order(organisation: Client
     assert (rows[1]["id"], rows[1]["session_id"], rows[1]["tags"], rows[1]["metadata"]) == (second, None, [], {})
 
 
+@proves("export.ndjson")
 async def test_ndjson_is_a_line_each(organisation: Client) -> None:
     """Export: `format=ndjson`: a line each."""
     await batch(organisation, [{"role": "user", "content": f"line {n}\nbreak \u2028"} for n in range(3)])
@@ -85,6 +88,7 @@ async def test_ndjson_is_a_line_each(organisation: Client) -> None:
     assert [json.loads(line) for line in lines] == await exported(organisation)
 
 
+@proves("export.csv")
 async def test_csv_has_a_header_joined_tags_and_metadata_as_json(organisation: Client) -> None:
     """Export: `format=csv`: header row, tags joined by `;`, metadata as JSON."""
     session_id = await organisation.session()
@@ -102,6 +106,7 @@ async def test_csv_has_a_header_joined_tags_and_metadata_as_json(organisation: C
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\uff1d"], ids=ascii)
+@proves("export.csv")
 async def test_scenario_17_no_cell_begins_a_formula(organisation: Client, start: str) -> None:
     """Scenario 17: CSV bytes open in a spreadsheet without running formulas."""
     text = f"{start}cmd|' /C calc'!A0"
@@ -111,12 +116,14 @@ async def test_scenario_17_no_cell_begins_a_formula(organisation: Client, start:
     assert (await exported(organisation))[0]["content"] == text
 
 
+@proves("export.json")
 async def test_nothing_exported_is_still_a_whole_file(organisation: Client) -> None:
     assert await exported(organisation) == []
     assert await cells(organisation) == [COLUMNS]
     assert (await organisation.send("GET", "/export", params={"format": "ndjson"})).content == b""
 
 
+@proves("export.whole")
 async def test_every_row_once_and_oldest_first_over_many_pages(unembedded: Client) -> None:
     """Export: oldest first. Rows of one moment keep the order in which they came."""
     times = [f"2026-01-{1 + n % 7:02}" for n in range(1_250)]
@@ -130,6 +137,7 @@ async def test_every_row_once_and_oldest_first_over_many_pages(unembedded: Clien
     assert [line[0] for line in (await cells(unembedded))[1:]] == [ids[n] for n in expected]
 
 
+@proves("export.whole")
 async def test_long_contents_come_out_byte_for_byte(unembedded: Client) -> None:
     texts = [chr(0x1F600 + n % 60) * 99_000 + str(n) for n in range(12)]
     for text in texts:
@@ -139,6 +147,7 @@ async def test_long_contents_come_out_byte_for_byte(unembedded: Client) -> None:
     assert [line[3] for line in (await cells(unembedded))[1:]] == texts
 
 
+@proves("export.narrowed")
 async def test_dates_bound_it_inclusively_and_take_the_published_clients_spelling(organisation: Client) -> None:
     """In a query string a `+` of an offset arrives as a space: accept it."""
     for hour in (9, 10, 11, 12):
@@ -176,6 +185,7 @@ async def test_dates_out_of_order_are_refused(member: Client) -> None:
     await member.error("GET", "/export", 422, "INVALID_TIME_RANGE", params=query)
 
 
+@proves("export.narrowed")
 async def test_a_session_alone(organisation: Client) -> None:
     session_id = await organisation.session()
     await organisation.store("inside", session_id=session_id)
@@ -184,6 +194,7 @@ async def test_a_session_alone(organisation: Client) -> None:
     assert await exported(organisation, session_id=str(uuid.uuid4())) == []
 
 
+@proves("export.narrowed")
 async def test_deleted_episodes_are_there_only_when_asked_for(organisation: Client) -> None:
     """Export: `deleted_at` with `include_deleted=true`."""
     gone, kept = await organisation.store("gone"), await organisation.store("kept")
@@ -196,6 +207,7 @@ async def test_deleted_episodes_are_there_only_when_asked_for(organisation: Clie
     assert (header[-1], bool(first[-1]), second[-1]) == ("deleted_at", True, "")
 
 
+@proves("export.snapshot")
 async def test_what_was_just_stored_on_another_process_is_in_it(
     organisation: Client, open_client: OpenClient, second_url: str
 ) -> None:
@@ -206,6 +218,7 @@ async def test_what_was_just_stored_on_another_process_is_in_it(
         assert len(await exported(other)) == n + 1
 
 
+@proves("export.scope")
 async def test_no_export_shows_another_organisation(organisation: Client, stranger: Client) -> None:
     session_id = await organisation.session()
     await organisation.store("A secret", session_id=session_id)
@@ -217,6 +230,7 @@ async def test_no_export_shows_another_organisation(organisation: Client, strang
     assert await exported(stranger, session_id=session_id) == []
 
 
+@proves("export.scope")
 async def test_an_agent_exports_what_it_reads(organisation: Client, agent_of: OpenClient) -> None:
     ada, bob = await agent_of(organisation), await agent_of(organisation)
     for client, name in ((organisation, "user"), (ada, "ada"), (bob, "bob")):
@@ -261,6 +275,7 @@ async def open_points(es: AsyncElasticsearch, index: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["json", "ndjson", "csv"])
+@proves("export.failure")
 async def test_a_failure_in_mid_stream_breaks_the_connection(
     settings: Settings, form: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,6 +295,7 @@ async def test_a_failure_in_mid_stream_breaks_the_connection(
 
 
 @pytest.mark.slow
+@proves("export.snapshot")
 async def test_a_snapshot_holds_nothing_that_came_later(settings: Settings) -> None:
     """Export: a consistent snapshot (point in time) however many rows."""
     async with full_server(settings) as (client, _, _):

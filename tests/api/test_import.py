@@ -18,6 +18,7 @@ from app.settings import Settings
 from tests.api.conftest import OpenClient
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, Embed, serving
+from tests.promises import proves
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 COUNTS = ("imported", "existing", "failed", "sessions_created")
@@ -68,6 +69,7 @@ AWKWARD = [
 ]
 
 
+@proves("import.identity")
 async def test_what_was_exported_and_removed_comes_back_byte_for_byte(unembedded: Client) -> None:
     """Contents of every plane, right to left, of no width, and as long as they may be, through every stage."""
     session_id = await unembedded.session()
@@ -113,6 +115,7 @@ ROWS = st.lists(
 )
 
 
+@proves("import.identity")
 async def test_export_removal_and_import_are_the_identity(unembedded: Client) -> None:
     sessions = [None, str(uuid.uuid4()), str(uuid.uuid4())]
 
@@ -138,6 +141,7 @@ async def test_export_removal_and_import_are_the_identity(unembedded: Client) ->
         await forget(unembedded, first)
 
 
+@proves("import.identity")
 async def test_rows_of_one_moment_keep_their_order_over_many_batches(unembedded: Client) -> None:
     rows = [row(f"row {number}") for number in range(1_200)]
     assert counts(await taken(unembedded, lines(rows))) == (1_200, 0, 0, 0)
@@ -146,6 +150,7 @@ async def test_rows_of_one_moment_keep_their_order_over_many_batches(unembedded:
     ]
 
 
+@proves("import.once")
 async def test_imported_twice_nothing_is_there_twice(unembedded: Client) -> None:
     body = lines([row(f"row {number}", session_id="6f3b0a52-7c6e-4d0a-9a0e-2f6d9d1c7b11") for number in range(3)])
     body = body.replace(b"6f3b0a52-7c6e-4d0a-9a0e-2f6d9d1c7b11", str(uuid.uuid4()).encode())
@@ -155,6 +160,7 @@ async def test_imported_twice_nothing_is_there_twice(unembedded: Client) -> None
     assert await given_out(unembedded) == before
 
 
+@proves("import.key")
 async def test_a_key_says_that_all_was_there(unembedded: Client) -> None:
     """Rows without ids are made once per key, too."""
     body = lines([{"role": "user", "content": "no id"}, {"role": "user", "content": "no id"}])
@@ -168,6 +174,7 @@ async def test_a_key_says_that_all_was_there(unembedded: Client) -> None:
     assert len((await given_out(unembedded)).splitlines()) == 2
 
 
+@proves("import.once")
 async def test_an_import_that_broke_off_is_completed_by_the_next(unembedded: Client) -> None:
     rows = [row(f"row {number}") for number in range(700)]
     assert counts(await taken(unembedded, lines(rows[:550]))) == (550, 0, 0, 0)
@@ -176,6 +183,7 @@ async def test_an_import_that_broke_off_is_completed_by_the_next(unembedded: Cli
     assert contents == [one["content"] for one in rows]
 
 
+@proves("import.once")
 async def test_two_imports_at_once_make_each_row_once(
     unembedded: Client, open_client: OpenClient, second_url: str
 ) -> None:
@@ -187,6 +195,7 @@ async def test_two_imports_at_once_make_each_row_once(
     assert len((await given_out(unembedded)).splitlines()) == 200
 
 
+@proves("import.sessions")
 async def test_missing_sessions_are_made_and_can_be_used_on(organisation: Client) -> None:
     session_id = str(uuid.uuid4())
     body = lines([row("first", session_id=session_id), row("second", session_id=session_id)])
@@ -199,6 +208,7 @@ async def test_missing_sessions_are_made_and_can_be_used_on(organisation: Client
     assert [episode["content"] for episode in history["episodes"]] == ["first", "second", "third"]
 
 
+@proves("import.scope")
 async def test_ids_of_others_are_refused_and_left_alone(
     organisation: Client, stranger: Client, agent_of: OpenClient
 ) -> None:
@@ -222,6 +232,7 @@ async def test_ids_of_others_are_refused_and_left_alone(
     assert refused["errors"] == [{"line": 1, "code": "ID_TAKEN", "message": "There is something else under this id."}]
 
 
+@proves("import.lines")
 async def test_another_content_under_an_own_id_is_refused(organisation: Client) -> None:
     first = row("as it was")
     await taken(organisation, lines([first]))
@@ -231,6 +242,7 @@ async def test_another_content_under_an_own_id_is_refused(organisation: Client) 
     assert json.loads(await given_out(organisation))["content"] == "as it was"
 
 
+@proves("import.deleted")
 async def test_deleted_rows_stay_deleted(unembedded: Client) -> None:
     gone, kept = await unembedded.store("gone"), await unembedded.store("kept")
     alive = await given_out(unembedded)
@@ -263,6 +275,7 @@ WRONG = [
 ]
 
 
+@proves("import.lines")
 async def test_a_wrong_line_is_named_and_stops_no_other(organisation: Client) -> None:
     good = lines([row("good")])
     body = good + b"\n \r\n" + b"".join(line + b"\n" for line, _ in WRONG) + lines([row("last")]).rstrip()
@@ -306,6 +319,7 @@ async def test_a_key_that_can_be_none_is_refused(member: Client) -> None:
     await member.error("POST", "/import", 422, content=b"", headers=NDJSON | {"Idempotency-Key": "k" * 256})
 
 
+@proves("import.limits")
 async def test_bodies_beyond_the_limits_are_refused(settings: Settings) -> None:
     """By its announced length, by what comes, and by silence; what came before stays."""
     strict = settings.model_copy(update={"import_max_bytes": 300_000, "transfer_stall_s": 0.5})
@@ -328,6 +342,7 @@ async def test_bodies_beyond_the_limits_are_refused(settings: Settings) -> None:
         await client.error("POST", "/import", 400, "BODY_TOO_SLOW", content=silent(), headers=NDJSON)
 
 
+@proves("import.vectors")
 async def test_vectors_come_along(organisation: Client, embed: Embed) -> None:
     """Exported with its vectors, removed and imported, a memory is found by meaning at once, as before."""
     session_id = await organisation.session()
@@ -347,6 +362,7 @@ async def test_vectors_come_along(organisation: Client, embed: Embed) -> None:
     assert [(result["episode_id"], round(result["score"], 4)) for result in again["results"]] == scores
 
 
+@proves("import.vectors")
 async def test_vectors_that_can_not_be_used_are_made_anew(unembedded: Client, embed: Embed) -> None:
     """Of another model, broken, or with a context that nothing could ever take back."""
     await unembedded.store("Anna is allergic to peanuts.")
@@ -368,6 +384,7 @@ async def test_vectors_that_can_not_be_used_are_made_anew(unembedded: Client, em
     assert states == ["ready"] + ["pending"] * (len(rows) - 1)
 
 
+@proves("import.vectors")
 async def test_no_context_shows_what_its_reader_does_not_read(
     organisation: Client, agent_of: OpenClient, embed: Embed
 ) -> None:
