@@ -11,7 +11,15 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "embedding.ready": (*_EPISODE, "embedding_status", "embedding_model", "embedding_generated_at"),
     "memory.deleted": (*_EPISODE, "deleted_at"),
     "session.created": ("session_id", "user_id", "agent_id", "created_at"),
-    "checkpoint.created": ("checkpoint_id", "session_id", "user_id", "agent_id", "message_count", "created_at"),
+    "checkpoint.created": (
+        "checkpoint_id",
+        "session_id",
+        "user_id",
+        "agent_id",
+        "message_count",
+        "automatic",
+        "created_at",
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from app.types import JsonObject
 _WORKER = SystemScope("events of all organisations")
 _FIELDS = (
     "org_id", "user_id", "agent_id", "events", "data", "episode_id", "session_id", "checkpoint_id", "role", "tags",
-    "token_count", "message_count", "created_at", "deleted_at", "embedding_status", "embedding_model",
+    "token_count", "message_count", "automatic", "created_at", "deleted_at", "embedding_status", "embedding_model",
     "embedding_generated_at",
 )  # fmt: skip
 

@@ -13,8 +13,10 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from app.container import Core, open_deliveries
+from app.container import Core, automatic_checkpoints, open_deliveries
 from app.elastic import indices
+from app.elastic.index import Document
+from app.elastic.writes import Revision
 from app.episodes.lifecycle import LifecycleStore
 from app.forgetting.purge import PurgeService
 from app.settings import Settings
@@ -204,6 +206,31 @@ async def test_both_secrets_sign_after_a_rotation(client: Client, receiver: Rece
     [(headers, body)] = receiver.got
     for secret in (created["secret"], rotated["secret"]):
         assert Webhook(secret).verify(body, {key.lower(): value for key, value in headers.items()})
+
+
+@proves("webhooks.signed")
+async def test_checkpoints_are_told_of_on_request_and_automatic_ones(
+    client: Client, core: Core, receiver: Receiver, service: DeliveryService
+) -> None:
+    """Scenario 18."""
+    wanted = {"url": receiver.url, "events": ["checkpoint.created"]}
+    await client.data("POST", "/webhooks", status=201, json=wanted)
+    session_id = await client.session()
+    ids = [await client.store("one two three four five six seven " * 100, session_id=session_id) for _ in range(6)]
+    asked = await client.data("POST", f"/sessions/{session_id}/checkpoint", status=201)
+    documents = [Document(episode_id, {"session_id": session_id}, Revision(0, 0)) for episode_id in ids]
+    assert await automatic_checkpoints(core).look(documents) == 1
+    await deliver(service)
+    told = {payload["data"]["automatic"]: payload["data"] for payload in receiver.payloads}
+    assert len(receiver.payloads) == len(told) == 2
+    assert told[False]["checkpoint_id"] == asked["checkpoint_id"]
+    listed = await client.data("GET", f"/sessions/{session_id}/checkpoints")
+    known = {item["checkpoint_id"]: item["automatic"] for item in listed["checkpoints"]}
+    assert known == {data["checkpoint_id"]: automatic for automatic, data in told.items()}
+    for data in told.values():
+        assert (data["session_id"], data["user_id"]) == (session_id, client.user_id)
+        assert data["message_count"] >= 1
+    assert await service.fan_out() == 0
 
 
 async def events_of(client: Client, receiver: Receiver, service: DeliveryService) -> list[Any]:
