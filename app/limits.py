@@ -7,6 +7,7 @@ the bucket would be full again. Redis' own clock counts, so that servers' clocks
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from app.redis import RedisClient, RedisGate
 
 log = logging.getLogger(__name__)
 
+_TOLD_EVERY_S = 60.0
 
 # All buckets of a request are looked at before any is drawn from: a refused request costs nothing.
 _TAKE = """
@@ -75,6 +77,7 @@ class RateLimiter:
         self._prefix = f"{prefix}:limit"
         self._sha: str | None = None
         self.unchecked = 0
+        self._told = 0.0
 
     async def take(self, buckets: Sequence[Bucket]) -> Verdict | None:
         """Take a token of each bucket, or none where one is empty. Buckets of 0 a minute don't limit.
@@ -89,13 +92,21 @@ class RateLimiter:
         sizes = [bucket.per_minute for bucket in limiting]
         answer = await self._redis.attempt(lambda redis: self._run(redis, keys, sizes))
         if answer is None:
-            self.unchecked += 1
+            self._let_through()
             return None
         if self.unchecked:
             log.warning("requests were not limited while Redis was away", extra={"requests": self.unchecked})
             self.unchecked = 0
         allowed, limit, remaining, reset_us, retry_us = answer
         return Verdict(bool(allowed), limit, remaining, reset_us / 1e6, retry_us / 1e6)
+
+    def _let_through(self) -> None:
+        """Count, and say so at the first and once a minute: an outage must not go unseen, nor fill the log."""
+        self.unchecked += 1
+        now = time.monotonic()
+        if self.unchecked == 1 or now - self._told >= _TOLD_EVERY_S:
+            self._told = now
+            log.warning("Redis is away: requests are not limited", extra={"requests": self.unchecked})
 
     async def _run(self, redis: RedisClient, keys: Sequence[str], sizes: Sequence[int]) -> list[Any]:
         arguments: list[Any] = [len(keys), *keys, *sizes]

@@ -149,11 +149,13 @@ async def test_behind_a_trusted_proxy_the_address_is_the_one_that_it_saw(setting
 
 
 @proves("limits.redis")
-async def test_without_redis_nobody_is_refused_and_it_is_counted() -> None:
+async def test_without_redis_nobody_is_refused_and_it_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
     async with open_redis("redis://127.0.0.1:1/0", 0.2) as gate:
         limiter = RateLimiter(gate, "p")
         assert [await limiter.take([Bucket("b", 1)]) for _ in range(3)] == [None] * 3
         assert limiter.unchecked == 3
+    told = [record.__dict__["requests"] for record in caplog.records if record.name == "app.limits"]
+    assert told == [1], "at the first, and not at each"
 
 
 async def test_it_goes_on_after_redis_lost_everything(worker_container: WorkerContainer) -> None:

@@ -10,9 +10,10 @@ import uuid
 import pytest
 
 from app import engines
-from tests.client import Client
-from tests.conftest import PASSWORD
-from tests.faults.conftest import Pair, frozen
+from app.settings import Settings
+from tests.client import Client, connect
+from tests.conftest import PASSWORD, serving
+from tests.faults.conftest import BACK_S, Pair, frozen
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +95,52 @@ async def test_a_frozen_redis_holds_no_request_up(callers: Pair, redis: engines.
     assert slowest < SLOWEST_S
     await callers.first.store("after the frost")
     assert "after the frost" in await callers.other.contents("frost")
+
+
+async def test_idempotency_holds_while_redis_is_killed_and_restarted(callers: Pair, redis: engines.Service) -> None:
+    """The first write is with Redis, the race without it, the last repeats with an empty one."""
+    session_id = await callers.first.session()
+    bodies = [{"role": "user", "content": f"said {n}", "session_id": session_id} for n in range(4)]
+
+    async def send(client: Client, number: int) -> tuple[str, bool]:
+        headers = {"Idempotency-Key": f"key {number}"}
+        response = await client.send("POST", "/memory", headers=headers, json=bodies[number])
+        assert response.status_code == 201, response.text
+        return response.json()["data"]["episode_id"], "X-Idempotent-Replay" in response.headers
+
+    before, replayed = await send(callers.first, 0)
+    assert not replayed
+    redis.kill()
+    assert await send(callers.other, 0) == (before, True)
+    raced: list[str] = []
+    for number in range(1, len(bodies)):
+        answers = await asyncio.gather(*(send(client, number) for client in (callers.first, callers.other) * 10))
+        assert len({episode_id for episode_id, _ in answers}) == 1
+        assert [again for _, again in answers].count(False) == 1
+        raced.append(answers[0][0])
+    await asyncio.to_thread(redis.start)
+    assert [await send(callers.other, number) for number in range(4)] == [(made, True) for made in (before, *raced)]
+    history = await callers.first.data("GET", f"/sessions/{session_id}/history")
+    assert [episode["content"] for episode in history["episodes"]] == [body["content"] for body in bodies]
+
+
+async def test_limits_are_open_while_redis_is_away_and_back_with_it(
+    callers: Pair, fault_settings: Settings, redis: engines.Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited = fault_settings.model_copy(update={"rate_limit_per_minute": 2})
+    async with serving(limited) as url, connect(url) as client:
+        client.http.headers["Authorization"] = callers.first.http.headers["Authorization"]
+        assert 429 in [(await client.send("GET", "/me")).status_code for _ in range(4)]
+        redis.kill()
+        answers = [await client.send("GET", "/me") for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert not any("RateLimit-Remaining" in answer.headers for answer in answers)
+        assert "Redis is away: requests are not limited" in caplog.messages
+        assert (await client.send("GET", "/health/ready")).json()["missing"] == ["redis"]
+        await asyncio.to_thread(redis.start)
+        deadline = time.monotonic() + BACK_S
+        while "RateLimit-Remaining" not in (await client.send("GET", "/me")).headers:
+            assert time.monotonic() < deadline, "limits did not come back"
+            await asyncio.sleep(0.2)
+        assert 429 in [(await client.send("GET", "/me")).status_code for _ in range(4)]
+        assert "requests were not limited while Redis was away" in caplog.messages
