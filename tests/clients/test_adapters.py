@@ -56,6 +56,30 @@ async def test_scenario_11_langgraph_nodes_share_a_memory(base_url: str, api_key
     assert await asyncio.to_thread(graph) == (0, {"research agents", "They need memory."})
 
 
+async def test_scenario_9_and_11_a_langgraph_saver_brings_a_thread_back(base_url: str, api_key: str) -> None:
+    """Its puts are checkpoints by the keys of the thread's own; another put of the same key is the same one."""
+
+    def graph() -> tuple[list[str], list[int], list[str]]:
+        client = RemembrClient(api_key=api_key, base_url=base_url)
+        session_id = _run(client.create_session({"thread_id": "thread-1"})).session_id
+        _run(client.store("research agents", role="user", session_id=session_id))
+        _run(client.store("They need memory.", role="assistant", session_id=session_id))
+        first = _run(client.checkpoint(session_id, idempotency_key="thread-1:1"))
+        assert _run(client.checkpoint(session_id, idempotency_key="thread-1:1")) == first
+        _run(client.store("a step that crashed", role="assistant", session_id=session_id))
+        second = _run(client.checkpoint(session_id, idempotency_key="thread-1:2"))
+        _run(client.restore(session_id, first.checkpoint_id))
+        said = [episode.content for episode in _run(client.get_session_history(session_id))]
+        counts = [item.message_count for item in _run(client.list_checkpoints(session_id))]
+        _run(client.restore(session_id, second.checkpoint_id))
+        return said, counts, [episode.content for episode in _run(client.get_session_history(session_id))]
+
+    said, counts, later = await asyncio.to_thread(graph)
+    assert said == ["research agents", "They need memory."]
+    assert counts == [3, 2]
+    assert later == ["research agents", "They need memory.", "a step that crashed"]
+
+
 async def test_scenario_11_crewai_agents_share_a_session_beside_their_own(base_url: str, api_key: str) -> None:
     def crew() -> tuple[set[str], set[str], list[str]]:
         client = RemembrClient(api_key=api_key, base_url=base_url)

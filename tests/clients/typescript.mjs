@@ -49,7 +49,14 @@ assert.equal(sessions.org_id, session.org_id);
 const history = await request("GET", `/sessions/${session.session_id}/history`, { params: { limit: 50 } });
 assert.deepEqual(history.episodes.map((episode) => episode.content), ["Ada prefers tea."]);
 
+const checkpoint = await request("POST", `/sessions/${session.session_id}/checkpoint`);
 await request("POST", "/memory", { body: { content: "later", role: "user", session_id: session.session_id, tags: [], metadata: {} } });
+const restored = await request("POST", `/sessions/${session.session_id}/restore`, {
+  body: { checkpoint_id: checkpoint.checkpoint_id },
+});
+assert.equal(restored.restoredMessageCount, 1);
+const checkpoints = await request("GET", `/sessions/${session.session_id}/checkpoints`);
+assert.deepEqual(checkpoints.checkpoints.map((item) => item.checkpoint_id), [checkpoint.checkpoint_id]);
 
 const webhook = await request("POST", "/webhooks", {
   body: { url: "https://example.com/hook", events: ["memory.stored"], active: false },
