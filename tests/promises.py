@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
+_SCENARIO = re.compile(r"[Ss]cenario[_ ](\d+)(?:_and_(\d+))?")
 
 PROMISES: dict[str, dict[str, str]] = {
     "Envelope and headers": {
@@ -167,6 +169,31 @@ PROMISES: dict[str, dict[str, str]] = {
 """By theme, by name."""
 
 
+SCENARIOS: dict[int, str] = {
+    1: "Quick start",
+    2: "The command line client",
+    3: "Agents that share a memory",
+    4: "Numeric tags",
+    5: "Customer support",
+    6: "A coding assistant",
+    7: "Forgetting a user",
+    8: "What an agent wrote in a period",
+    9: "Checkpoint and restore",
+    10: "Idempotent writes",
+    11: "Adapters of agent frameworks",
+    12: "What the published client offers besides",
+    13: "Scopes",
+    14: "Soft delete",
+    15: "Search modes",
+    16: "Embedding status",
+    17: "Export",
+    18: "Webhooks",
+    19: "TypeScript and browsers",
+    20: "Running it",
+}
+"""What users do with the API as a whole. A test of one has its number in its name or docstring."""
+
+
 def proves(*names: str) -> pytest.MarkDecorator:
     """Marks a test as the proof of these promises."""
     return pytest.mark.proves(*names)
@@ -186,6 +213,18 @@ def proofs() -> dict[str, list[str]]:
     return found
 
 
+def scenario_tests() -> dict[int, list[str]]:
+    """The tests that name each scenario, as they stand in the files."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for file in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                named = _SCENARIO.findall(f"{node.name} {ast.get_docstring(node) or ''}")
+                for number in {int(digits) for match in named for digits in match if digits}:
+                    found[number].append(f"{file.relative_to(TESTS).as_posix()}::{node.name}")
+    return found
+
+
 def table_of_promises() -> str:
     """The second half of docs/api-coverage.md."""
     found = proofs()
@@ -195,4 +234,8 @@ def table_of_promises() -> str:
         for name, sentence in promises.items():
             lines.append(f"| {sentence} | {', '.join(f'`{test}`' for test in found[name])} |")
         lines.append("")
+    by_scenario = scenario_tests()
+    lines += ["### Scenarios", "", "| what users do | tested by |", "| --- | --- |"]
+    for number, title in SCENARIOS.items():
+        lines.append(f"| {number}. {title} | {', '.join(f'`{test}`' for test in by_scenario[number])} |")
     return "\n".join(lines).rstrip() + "\n"

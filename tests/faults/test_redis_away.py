@@ -14,6 +14,7 @@ from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
 from tests.faults.conftest import BACK_S, Pair, frozen
+from tests.promises import proves
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +98,7 @@ async def test_a_frozen_redis_holds_no_request_up(callers: Pair, redis: engines.
     assert "after the frost" in await callers.other.contents("frost")
 
 
+@proves("idempotency.redis")
 async def test_idempotency_holds_while_redis_is_killed_and_restarted(callers: Pair, redis: engines.Service) -> None:
     """The first write is with Redis, the race without it, the last repeats with an empty one."""
     session_id = await callers.first.session()
@@ -124,6 +126,7 @@ async def test_idempotency_holds_while_redis_is_killed_and_restarted(callers: Pa
     assert [episode["content"] for episode in history["episodes"]] == [body["content"] for body in bodies]
 
 
+@proves("limits.redis")
 async def test_limits_are_open_while_redis_is_away_and_back_with_it(
     callers: Pair, fault_settings: Settings, redis: engines.Service, caplog: pytest.LogCaptureFixture
 ) -> None:
