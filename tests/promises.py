@@ -140,6 +140,7 @@ PROMISES: dict[str, dict[str, str]] = {
         "export.snapshot": "It is a snapshot of one moment, and sees all that was answered before.",
         "export.narrowed": "It can be narrowed by time and session; deleted rows come only when asked for.",
         "export.scope": "It holds what its caller may read.",
+        "export.memory": "Memory doesn't grow with what is exported or imported.",
         "export.failure": "A failure in mid-stream breaks the connection.",
     },
     "Import": {
