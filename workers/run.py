@@ -130,17 +130,19 @@ async def _purge_if_overdue(container: WorkerContainer) -> None:
 
 
 def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:
-    """An arq worker on our queue. burst: do what is in the queue and end; nothing is swept then, or with a
-    sweep every second the queue would never be empty."""
-    patient: dict[str, Any] = {"keep_result": 0, "timeout": _JOB_TIMEOUT_S, "max_tries": 1_000_000}
+    """An arq worker on our queue. burst: do what is in the queue and end. Nothing is swept then, or with a
+    sweep every second the queue would never be empty; sweeps that others left in it are done."""
+    patient: dict[str, Any] = {"keep_result": 0, "max_tries": 1_000_000}
     functions: list[Function] = [
-        func(jobs.embed_pending, name=EMBED, **patient),
-        func(jobs.deliver_webhooks, name=WEBHOOKS, **patient),
-        func(jobs.purge, name=f"{settings.index_prefix}:purge", **(patient | {"timeout": _PURGE_TIMEOUT_S})),
+        func(jobs.embed_pending, name=EMBED, timeout=_JOB_TIMEOUT_S, **patient),
+        func(jobs.deliver_webhooks, name=WEBHOOKS, timeout=_JOB_TIMEOUT_S, **patient),
     ]
+    sweeps = _sweeps(settings.index_prefix)
+    if burst:
+        functions += [func(sweep.coroutine, name=sweep.name, timeout=sweep.timeout_s, **patient) for sweep in sweeps]
     return Worker(
         functions=functions,
-        cron_jobs=None if burst else _sweeps(settings.index_prefix),
+        cron_jobs=None if burst else sweeps,
         queue_name=queue_name(settings.index_prefix),
         redis_settings=redis_settings(settings),
         ctx={jobs.CONTAINER: container, jobs.EMBEDDING: asyncio.Lock(), jobs.DELIVERING: asyncio.Lock()},
