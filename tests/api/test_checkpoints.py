@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from app.container import WorkerContainer
+from app.container import WorkerContainer, automatic_checkpoints
+from app.elastic.index import ScopedIndex
+from app.elastic.indices import EPISODES
+from app.elastic.scope import Scope
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import Embed, serving
@@ -325,14 +329,19 @@ async def test_a_window_that_fills_up_is_kept_by_itself_and_again_when_it_has_fi
 
 @proves("checkpoints.automatic")
 async def test_only_so_many_automatic_ones_are_kept_and_all_that_a_caller_made(
-    organisation: Client, embed: Embed, worker_container: WorkerContainer
+    organisation: Client, worker_container: WorkerContainer
 ) -> None:
+    few = {"automatic_checkpoints_kept": 3, "window_tokens": 20}
+    core = worker_container.core
+    automatic = automatic_checkpoints(replace(core, settings=core.settings.model_copy(update=few)))
+    episodes = ScopedIndex(core.engine, EPISODES)
     session_id = await organisation.session()
     own = await _checkpoint(organisation, session_id)
-    kept = worker_container.core.settings.automatic_checkpoints_kept
-    for _ in range(kept + 2):
-        await _say(organisation, session_id, *(f"{n} {LONG * 2}" for n in range(3)))
-        await embed()
+    for n in range(5):
+        episode_id = await organisation.store(f"{n} {LONG}", session_id=session_id)
+        stored = await episodes.get(Scope(organisation.org_id, organisation.user_id), episode_id)
+        assert stored is not None
+        assert await automatic.look([stored]) == 1
     listed = await _listed(organisation, session_id)
-    assert [item["automatic"] for item in listed] == [True] * kept + [False]
+    assert [item["automatic"] for item in listed] == [True] * 3 + [False]
     assert listed[-1]["checkpoint_id"] == own["checkpoint_id"]
