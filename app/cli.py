@@ -93,13 +93,13 @@ def _greet(base_url: str) -> None:
 @app.command()
 def demo() -> None:
     """Play a conversation on a stack of its own: remembered, embedded, and found again. Ends by itself."""
-    from app import stack
+    from app import engines, stack
     from app.demo import play, terminal
 
     with _settings() as settings, tempfile.TemporaryDirectory(prefix="remembr-demo-") as folder:
-        settings = settings.model_copy(
-            update={"port": 0, "data_dir": Path(folder), "workers": 1, "index_prefix": "demo", "log_level": "WARNING"}
-        )
+        own = {"port": 0, "data_dir": Path(folder), "workers": 1, "index_prefix": "demo", "log_level": "WARNING"}
+        brief = f"{engines.SHORT_LIVED} {settings.elasticsearch_java_options}"
+        settings = settings.model_copy(update=own | {"elasticsearch_java_options": brief})
         Path(folder).chmod(0o755)
         try:
             with stack.running(settings, console) as started:

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     elasticsearch_heap: str = Field(
         "1g", pattern=r"^\d+[mg]$", description="Java heap of the embedded Elasticsearch, as in `-Xmx`."
     )
+    elasticsearch_java_options: str = Field(
+        "", description="More Java options of the embedded Elasticsearch, separated by spaces."
+    )
     elasticsearch_start_timeout_s: float = Field(
         180.0, gt=0, description="Seconds that the embedded Elasticsearch may take to answer."
     )

@@ -49,6 +49,7 @@ def base_settings() -> Iterator[Settings]:
             data_dir=Path(folder),
             elasticsearch_url=os.environ.get("REMEMBR_TEST_ELASTICSEARCH_URL"),
             redis_url=None,
+            elasticsearch_java_options=engines.SHORT_LIVED,
             jwt_secret=SecretStr("a-secret-for-tests-that-is-long-enough"),
             index_prefix=f"test-{uuid.uuid4().hex[:8]}",
             bcrypt_rounds=4,

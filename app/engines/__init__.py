@@ -19,7 +19,10 @@ from app.engines.service import Service
 from app.engines.user import User, engine_user
 from app.settings import Settings
 
-__all__ = ["Engines", "Service", "start"]
+__all__ = ["SHORT_LIVED", "Engines", "Service", "start"]
+
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"
+"""Java options for an Elasticsearch that runs for minutes: compiling in full costs more than it then gains."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def _elasticsearch(settings: Settings, wanted: int, user: User | None, console: 
         folder,
         _elasticsearch_port(wanted),
         heap=settings.elasticsearch_heap,
+        java_options=settings.elasticsearch_java_options,
         start_timeout_s=settings.elasticsearch_start_timeout_s,
         user=user,
     )

@@ -43,8 +43,11 @@ def cluster_name(folder: Path) -> str:
     return f"remembr-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
 
 
-def configure(home: Path, folder: Path, port: int, heap: str, user: User | None) -> None:
-    """Write the node's configuration anew below `folder`. Raises EngineError when that can't be done."""
+def configure(home: Path, folder: Path, port: int, heap: str, java_options: str, user: User | None) -> None:
+    """Write the node's configuration anew below `folder`. java_options: more of them, separated by spaces.
+
+    Raises EngineError when that can't be done.
+    """
     config = folder / "config"
     try:
         for name in ("config", "tmp"):
@@ -55,7 +58,7 @@ def configure(home: Path, folder: Path, port: int, heap: str, user: User | None)
             if part.is_file() and part.suffix != ".keystore":
                 shutil.copyfile(part, config / part.name)
         (config / "log4j2.properties").write_text(LOG4J2)
-        (config / "jvm.options.d/embedded.options").write_text(_jvm_options(heap))
+        (config / "jvm.options.d/embedded.options").write_text(_jvm_options(heap, java_options))
         (config / "elasticsearch.yml").write_text(_settings(home, folder, port))
         for part in config.rglob("*"):
             part.chmod(0o700 if part.is_dir() else 0o600)
@@ -65,10 +68,10 @@ def configure(home: Path, folder: Path, port: int, heap: str, user: User | None)
         raise EngineError(f"Elasticsearch's configuration can't be written: {error}. Set REMEMBR_DATA_DIR.") from error
 
 
-def _jvm_options(heap: str) -> str:
+def _jvm_options(heap: str, more: str) -> str:
     # The distribution's own options keep up to 2 GB of garbage collection logs and dump a full heap.
     options = [f"-Xms{heap}", f"-Xmx{heap}", "-XX:-HeapDumpOnOutOfMemoryError", "-Xlog:disable"]
-    return "\n".join([*options, "-Xlog:all=warning:stderr:utctime,level,tags", ""])
+    return "\n".join([*options, "-Xlog:all=warning:stderr:utctime,level,tags", *more.split(), ""])
 
 
 def _settings(home: Path, folder: Path, port: int) -> str:

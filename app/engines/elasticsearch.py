@@ -47,10 +47,12 @@ ADVICE = (
 )
 
 
-def plan(home: Path, folder: Path, port: int, *, heap: str, start_timeout_s: float, user: User | None) -> Plan:
+def plan(
+    home: Path, folder: Path, port: int, *, heap: str, java_options: str, start_timeout_s: float, user: User | None
+) -> Plan:
     """How to run the distribution in `home` on the data in `folder`, which must exist and belong to `user`.
 
-    heap: as in `-Xmx`. Raises EngineError when no Java fits.
+    heap: as in `-Xmx`. java_options: more of them, separated by spaces. Raises EngineError when no Java fits.
     """
     bundled = java.bundled(home)
     jdk = bundled or java.find(user)
@@ -66,7 +68,7 @@ def plan(home: Path, folder: Path, port: int, *, heap: str, start_timeout_s: flo
 
     def before() -> None:
         _wait_for_data(folder)
-        configure(home, folder, port, heap, user)
+        configure(home, folder, port, heap, java_options, user)
 
     return Plan(
         name="Elasticsearch",

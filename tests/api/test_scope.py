@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from app.http.routing import Route
 from tests.api.conftest import OpenClient
 from tests.api.paths import body_of, each, filled, has_ids
-from tests.client import Client
+from tests.client import Client, connect
+from tests.conftest import PASSWORD
 from tests.promises import proves
 
 
@@ -56,12 +58,20 @@ async def state(client: Client, ids: dict[str, str]) -> list[Any]:
     return answers
 
 
+@pytest.fixture(scope="session")
+async def victim(base_url: str) -> AsyncIterator[tuple[Client, dict[str, str]]]:
+    """An organisation that has one of everything, and the ids."""
+    async with connect(base_url) as client:
+        await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
+        yield client, await owned(client)
+
+
 @each(has_ids)
 @proves("scope.organisation")
 async def test_another_organisations_ids_are_404_and_change_nothing(
-    organisation: Client, stranger: Client, route: Route
+    victim: tuple[Client, dict[str, str]], stranger: Client, route: Route
 ) -> None:
-    ids = await owned(organisation)
+    organisation, ids = victim
     before = await state(organisation, ids)
     body = body_of(route, ids["checkpoint_id"])
     error = await stranger.error(route.method, filled(route, ids), 404, json=body)
@@ -74,16 +84,20 @@ async def test_another_organisations_ids_are_404_and_change_nothing(
 
 @each(lambda route: route.method == "GET" and not has_ids(route))
 @proves("scope.organisation")
-async def test_no_listing_shows_another_organisation(organisation: Client, stranger: Client, route: Route) -> None:
-    ids = await owned(organisation)
+async def test_no_listing_shows_another_organisation(
+    victim: tuple[Client, dict[str, str]], stranger: Client, route: Route
+) -> None:
+    organisation, ids = victim
     text = (await stranger.send(route.method, route.path)).text
     assert not [found for found in (*ids.values(), organisation.org_id, "of the owner") if found in text]
 
 
 @pytest.mark.parametrize("mode", ["semantic", "keyword", "hybrid"])
 @proves("scope.organisation")
-async def test_no_search_reaches_another_organisation(organisation: Client, stranger: Client, mode: str) -> None:
-    ids = await owned(organisation)
+async def test_no_search_reaches_another_organisation(
+    victim: tuple[Client, dict[str, str]], stranger: Client, mode: str
+) -> None:
+    _, ids = victim
     for fields in (
         {},
         {"session_id": ids["session_id"]},

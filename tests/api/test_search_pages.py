@@ -51,13 +51,13 @@ async def test_pages_laid_end_to_end_are_the_one_long_list(searcher: Client, bod
     whole = await searcher.data("POST", "/memory/search", json=body | {"limit": 100})
     long = [result["episode_id"] for result in whole["results"]]
     assert len(set(long)) == len(long) == whole["total"] > 0
-    for size in (10, 7):
-        pages: list[str] = []
-        for offset in range(0, len(long) + size, size):
-            page = await searcher.data("POST", "/memory/search", json=body | {"limit": size, "offset": offset})
-            assert page["total"] == whole["total"]
-            pages += [result["episode_id"] for result in page["results"]]
-        assert pages == long
+    size = 9
+    pages: list[str] = []
+    for offset in range(0, len(long) + size, size):
+        page = await searcher.data("POST", "/memory/search", json=body | {"limit": size, "offset": offset})
+        assert page["total"] == whole["total"]
+        pages += [result["episode_id"] for result in page["results"]]
+    assert pages == long
 
 
 @pytest.mark.parametrize("body", REQUESTS, ids=str)

@@ -19,6 +19,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from app import engines
 from app.engines import ports
 from tests.client import Client, connect
 from tests.conftest import PASSWORD
@@ -53,6 +54,7 @@ class Dev:
             "REMEMBR_DATA_DIR": str(self.folder),
             "REMEMBR_PORT": str(self.port),
             "REMEMBR_ELASTICSEARCH_HEAP": "512m",
+            "REMEMBR_ELASTICSEARCH_JAVA_OPTIONS": engines.SHORT_LIVED,
             "REMEMBR_BCRYPT_ROUNDS": "4",
         }
         if cache := os.environ.get("REMEMBR_CACHE_DIR"):

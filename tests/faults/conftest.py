@@ -35,7 +35,13 @@ def fault_engines() -> Iterator[engines.Engines]:
     """An Elasticsearch and a Redis of this folder's own, started once."""
     with tempfile.TemporaryDirectory(prefix="remembr-faults-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        settings = Settings(data_dir=Path(folder), elasticsearch_url=None, redis_url=None, elasticsearch_heap="512m")
+        settings = Settings(
+            data_dir=Path(folder),
+            elasticsearch_url=None,
+            redis_url=None,
+            elasticsearch_heap="512m",
+            elasticsearch_java_options=engines.SHORT_LIVED,
+        )
         with engines.start(settings) as started:
             yield started
 

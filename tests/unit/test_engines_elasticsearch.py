@@ -26,13 +26,14 @@ def distribution(folder: Path, *modules: str, version: str = "9.4.3") -> Path:
 def test_the_configuration_binds_to_loopback_and_keeps_all_below_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / 'a "quoted" folder'
     folder.mkdir()
-    configuration.configure(distribution(tmp_path / "es"), folder, 9321, "700m", None)
+    configuration.configure(distribution(tmp_path / "es"), folder, 9321, "700m", "-XX:A -XX:B", None)
     written = (folder / "config/elasticsearch.yml").read_text()
     assert "network.host: 127.0.0.1\n" in written
     assert "http.port: 9321\n" in written
     assert 'a \\"quoted\\" folder/data"' in written
     assert "xpack.ml" not in written
-    assert "-Xmx700m" in (folder / "config/jvm.options.d/embedded.options").read_text()
+    options = (folder / "config/jvm.options.d/embedded.options").read_text().splitlines()
+    assert {"-Xmx700m", "-XX:A", "-XX:B"} <= set(options)
     assert (folder / "config/jvm.options").read_text() == "-XX:+UseG1GC\n"
     assert not (folder / "config/elasticsearch.keystore").exists()
     assert (folder / "data").is_dir()
@@ -42,7 +43,7 @@ def test_the_configuration_binds_to_loopback_and_keeps_all_below_the_folder(tmp_
 def test_settings_of_modules_are_written_only_where_they_exist(tmp_path: Path, version: str, known: bool) -> None:
     home = distribution(tmp_path / "es", "x-pack-ml", "x-pack-inference", version=version)
     (tmp_path / "data").mkdir()
-    configuration.configure(home, tmp_path / "data", 9321, "1g", None)
+    configuration.configure(home, tmp_path / "data", 9321, "1g", "", None)
     written = (tmp_path / "data/config/elasticsearch.yml").read_text()
     assert "xpack.ml.enabled: false" in written
     assert ("xpack.inference.elastic.authorization.enabled: false" in written) is known
