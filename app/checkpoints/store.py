@@ -107,17 +107,20 @@ class CheckpointStore:
         return [_checkpoint(hit.source) for hit in found.hits], found.total
 
     async def prune(self, scope: Scope, session_id: str, kept: int) -> int:
-        """Remove automatic checkpoints but for the newest `kept`; returns how many."""
+        """Remove automatic checkpoints but for the newest `kept`; returns how many.
+
+        One with an event that nobody was told of yet stays until the next time.
+        """
         query = ScopedQuery(
             scope,
             filters=[_of(session_id), {"term": {"automatic": True}}],
             sort=_NEWEST_FIRST,
             size=_PRUNED_AT_ONCE,
             offset=kept,
-            fields=["org_id"],
+            fields=["org_id", "events"],
         )
         hits = (await self._index.search(query)).hits
-        documents: list[Document] = [hit.document() for hit in hits]
+        documents: list[Document] = [hit.document() for hit in hits if not hit.source.get("events")]
         for result in await self._index.delete_all(scope, documents):
             if isinstance(result, BaseException) and not isinstance(result, (VersionConflict, MissingDocument)):
                 raise result

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from app.container import WorkerContainer, automatic_checkpoints
+from app.container import Core, WorkerContainer, automatic_checkpoints
 from app.elastic.index import ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import Scope
@@ -331,17 +331,35 @@ async def test_a_window_that_fills_up_is_kept_by_itself_and_again_when_it_has_fi
 async def test_only_so_many_automatic_ones_are_kept_and_all_that_a_caller_made(
     organisation: Client, worker_container: WorkerContainer
 ) -> None:
-    few = {"automatic_checkpoints_kept": 3, "window_tokens": 20}
-    core = worker_container.core
-    automatic = automatic_checkpoints(replace(core, settings=core.settings.model_copy(update=few)))
-    episodes = ScopedIndex(core.engine, EPISODES)
     session_id = await organisation.session()
     own = await _checkpoint(organisation, session_id)
-    for n in range(5):
-        episode_id = await organisation.store(f"{n} {LONG}", session_id=session_id)
-        stored = await episodes.get(Scope(organisation.org_id, organisation.user_id), episode_id)
-        assert stored is not None
-        assert await automatic.look([stored]) == 1
+    await _fill(organisation, worker_container.core, session_id, times=5)
     listed = await _listed(organisation, session_id)
     assert [item["automatic"] for item in listed] == [True] * 3 + [False]
     assert listed[-1]["checkpoint_id"] == own["checkpoint_id"]
+
+
+async def test_a_checkpoint_stays_until_its_webhooks_were_told_of_it(
+    organisation: Client, worker_container: WorkerContainer
+) -> None:
+    hook = {"url": "https://hooks.example.com/", "events": ["checkpoint.created"]}
+    await organisation.data("POST", "/webhooks", status=201, json=hook)
+    session_id = await organisation.session()
+    await _fill(organisation, worker_container.core, session_id, times=5)
+    assert len(await _listed(organisation, session_id)) == 5
+    while await worker_container.webhooks.fan_out():
+        pass
+    await _fill(organisation, worker_container.core, session_id, times=1)
+    assert len(await _listed(organisation, session_id)) == 3
+
+
+async def _fill(client: Client, core: Core, session_id: str, times: int) -> None:
+    """Let a small window of this session overflow, of which three automatic checkpoints are kept."""
+    few = {"automatic_checkpoints_kept": 3, "window_tokens": 20}
+    automatic = automatic_checkpoints(replace(core, settings=core.settings.model_copy(update=few)))
+    episodes = ScopedIndex(core.engine, EPISODES)
+    for n in range(times):
+        episode_id = await client.store(f"{n} {LONG}", session_id=session_id)
+        stored = await episodes.get(Scope(client.org_id, client.user_id), episode_id)
+        assert stored is not None
+        assert await automatic.look([stored]) == 1
