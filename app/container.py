@@ -34,6 +34,7 @@ from app.idempotency.store import OnceStore
 from app.limits import RateLimiter
 from app.outbox import Outbox
 from app.own_secrets import encryption_keys
+from app.production import require_ready_for_production
 from app.redis import RedisGate, open_redis
 from app.sealing import Sealer
 from app.sessions.present import Windows
@@ -47,6 +48,7 @@ from app.webhooks.deliver import DeliveryService
 from app.webhooks.deliveries import DeliveryStore
 from app.webhooks.guard import parse_networks
 from app.webhooks.pending import EventStore
+from app.webhooks.reseal import ResealService
 from app.webhooks.sender import open_sender
 from app.webhooks.service import WebhookService
 from app.webhooks.store import WebhookStore
@@ -90,6 +92,7 @@ async def open_core(settings: Settings) -> AsyncIterator[Core]:
         raise EngineError(
             "Set REMEMBR_ELASTICSEARCH_URL and REMEMBR_REDIS_URL, or use `remembr-server dev`, which starts both."
         )
+    require_ready_for_production(settings)
     async with AsyncExitStack() as stack:
         es = await stack.enter_async_context(open_elasticsearch(settings, settings.elasticsearch_url))
         redis = await stack.enter_async_context(open_redis(settings.redis_url, settings.redis_timeout_s))
@@ -144,7 +147,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             RefreshTokenStore(core.engine),
             await asyncio.to_thread(Passwords, settings.bcrypt_rounds),
             Tokens(
-                settings.jwt_secret.get_secret_value(),
+                settings.signing_keys,
                 access=timedelta(minutes=settings.access_token_minutes),
                 refresh=timedelta(days=settings.refresh_token_days),
             ),
@@ -189,6 +192,7 @@ class WorkerContainer:
     core: Core
     embedding: EmbeddingService
     purge: PurgeService
+    reseal: ResealService
     webhooks: DeliveryService
 
 
@@ -209,7 +213,8 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
             core.engine, LifecycleStore(core.engine), settings.restore_days, settings.deliveries_kept_days
         )
         deliveries = await stack.enter_async_context(open_deliveries(core))
-        yield WorkerContainer(core, embedding, purge, deliveries)
+        reseal = ResealService(WebhookStore(core.engine), core.sealer)
+        yield WorkerContainer(core, embedding, purge, reseal, deliveries)
 
 
 def automatic_checkpoints(core: Core) -> AutomaticCheckpoints:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -61,10 +62,15 @@ class Token:
 
 
 class Tokens:
-    """JSON Web Tokens (RFC 7519), HS256, of two kinds that can't stand in for each other."""
+    """JSON Web Tokens (RFC 7519), HS256, of two kinds that can't stand in for each other.
 
-    def __init__(self, secret: str, *, access: timedelta, refresh: timedelta) -> None:
-        self._secret = secret
+    secrets: signing keys, the newest first. It signs, each of them verifies; a token's `kid` (RFC 7515,
+    4.1.4) says which. Tokens without one are from before keys had names.
+    """
+
+    def __init__(self, secrets: Sequence[str], *, access: timedelta, refresh: timedelta) -> None:
+        self._keys = {_key_name(secret): secret for secret in secrets}
+        self._newest = _key_name(secrets[0])
         self._lives: dict[TokenKind, timedelta] = {"access": access, "refresh": refresh}
 
     def issue(self, kind: TokenKind, claims: dict[str, Any]) -> Token:
@@ -72,14 +78,14 @@ class Tokens:
         now, token_id = utc_now(), str(uuid.uuid4())
         expires_at = now + self._lives[kind]
         payload = claims | {"kind": kind, "jti": token_id, "iat": now, "exp": expires_at}
-        return Token(jwt.encode(payload, self._secret, algorithm=_ALGORITHM), token_id, expires_at)
+        newest = self._newest
+        text = jwt.encode(payload, self._keys[newest], algorithm=_ALGORITHM, headers={"kid": newest})
+        return Token(text, token_id, expires_at)
 
     def read(self, kind: TokenKind, text: str) -> dict[str, Any]:
         """The claims. Raises AuthenticationError TOKEN_EXPIRED or TOKEN_INVALID."""
         try:
-            claims: dict[str, Any] = jwt.decode(
-                text, self._secret, algorithms=[_ALGORITHM], options={"require": ["exp", "jti", "sub"]}
-            )
+            claims = self._verified(text)
         except jwt.ExpiredSignatureError:
             raise AuthenticationError("The token has expired; log in or refresh it.", code="TOKEN_EXPIRED") from None
         except jwt.InvalidTokenError:
@@ -87,6 +93,24 @@ class Tokens:
         if claims.get("kind") != kind:
             raise AuthenticationError(f"This is not a token for {kind}.", code="TOKEN_INVALID")
         return claims
+
+    def _verified(self, text: str) -> dict[str, Any]:
+        name = jwt.get_unverified_header(text).get("kid")
+        tried = list(self._keys.values()) if name is None else [self._keys[name]] if name in self._keys else []
+        for secret in tried:
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    text, secret, algorithms=[_ALGORITHM], options={"require": ["exp", "jti", "sub"]}
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            return claims
+        raise jwt.InvalidSignatureError
+
+
+def _key_name(secret: str) -> str:
+    # Half of a digest names a key without telling anything of 256 random bits.
+    return hashlib.sha256(b"kid:" + secret.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Sealer:
 
     def __init__(self, keys: str) -> None:
         fernets = [Fernet(_fernet_key(key.strip())) for key in keys.split(",") if key.strip()]
+        self._newest = fernets[0]
         self._fernet = MultiFernet(fernets)
 
     def seal(self, text: str) -> str:
@@ -26,10 +27,28 @@ class Sealer:
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
-            raise EngineError(
-                "A stored secret was encrypted with a key that REMEMBR_ENCRYPTION_KEYS no longer names; add it at the"
-                " end."
-            ) from None
+            raise _key_missing() from None
+
+    def is_newest(self, sealed: str) -> bool:
+        """Whether the newest key encrypted it."""
+        try:
+            self._newest.decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True
+
+    def reseal(self, sealed: str) -> str:
+        """Encrypt it anew with the newest key. Raises EngineError when none of the keys sealed it."""
+        try:
+            return self._fernet.rotate(sealed.encode()).decode()
+        except InvalidToken:
+            raise _key_missing() from None
+
+
+def _key_missing() -> EngineError:
+    return EngineError(
+        "A stored secret was encrypted with a key that REMEMBR_ENCRYPTION_KEYS no longer names; add it at the end."
+    )
 
 
 def _fernet_key(text: str) -> bytes:

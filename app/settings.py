@@ -14,6 +14,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+KEY_MIN_CHARS = 32
+"""Of keys that sign and encrypt."""
 VectorIndex = Literal["bbq_flat", "bbq_hnsw", "int8_hnsw"]
 
 
@@ -113,7 +115,10 @@ class Settings(BaseSettings):
     # -- authentication
     jwt_secret: SecretStr | None = Field(
         None,
-        description="Key that signs tokens, at least 32 characters. `make run` generates one in the data folder.",
+        description=(
+            "Keys that sign tokens, separated by commas, the newest first, which signs; each at least 32 characters."
+            " `make run` generates one in the data folder."
+        ),
     )
     access_token_minutes: int = Field(30, ge=1, description="Life of an access token.")
     refresh_token_days: int = Field(7, ge=1, description="Life of a refresh token.")
@@ -236,19 +241,20 @@ class Settings(BaseSettings):
         """`cors_origins`, one by one."""
         return [origin.rstrip("/") for origin in _parts(self.cors_origins)]
 
-    @field_validator("encryption_keys")
+    @field_validator("encryption_keys", "jwt_secret")
     @classmethod
-    def _strong_keys(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and any(len(key.strip()) < 32 for key in value.get_secret_value().split(",")):
-            raise ValueError("each must have at least 32 characters; `openssl rand -hex 32` makes one")
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        keys = value.get_secret_value().split(",")
+        if any(len(key.strip()) < KEY_MIN_CHARS for key in keys):
+            raise ValueError(f"must have at least {KEY_MIN_CHARS} characters; `openssl rand -hex 32` makes one")
         return value
 
-    @field_validator("jwt_secret")
-    @classmethod
-    def _strong(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < 32:
-            raise ValueError("must have at least 32 characters; `openssl rand -hex 32` makes one")
-        return value
+    @property
+    def signing_keys(self) -> list[str]:
+        """`jwt_secret`, one by one, the newest first."""
+        return _parts(self.jwt_secret.get_secret_value()) if self.jwt_secret else []
 
 
 def _parts(text: str) -> list[str]:

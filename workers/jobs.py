@@ -52,10 +52,16 @@ async def purge(ctx: dict[Any, Any]) -> dict[str, int]:
     """
     container: WorkerContainer = ctx[CONTAINER]
     try:
-        return await container.purge.purge()
+        return await housekeep(container)
     except Unavailable as error:
         log.warning("the purge waits for Elasticsearch", extra={"error": error.message})
         raise Retry(defer=_PURGE_RETRY_S) from error
+
+
+async def housekeep(container: WorkerContainer) -> dict[str, int]:
+    """What is done daily and soon after a worker starts: the purge, and encrypting with a new key."""
+    await container.reseal.reseal()
+    return await container.purge.purge()
 
 
 async def _embed_all(container: WorkerContainer) -> int:

@@ -126,7 +126,7 @@ async def _work_without_redis(container: WorkerContainer) -> None:
 
 async def _purge_if_overdue(container: WorkerContainer) -> None:
     if container.purge.overdue:
-        await container.purge.purge()
+        await jobs.housekeep(container)
 
 
 def make_worker(settings: Settings, container: WorkerContainer, *, burst: bool = False) -> Worker:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -89,6 +90,21 @@ class WebhookStore:
             if len(hits) < _MAX:
                 return found
             after = hits[-1].sort
+
+    async def sealed(self, scope: AnyScope) -> AsyncIterator[tuple[str, JsonObject]]:
+        """Id and encrypted secrets of every webhook in scope."""
+        query = ScopedQuery(
+            scope,
+            filters=[_WEBHOOKS],
+            sort=[{"webhook_id": "asc"}],
+            size=_MAX,
+            fields=["secret", "previous_secret"],
+        )
+        pages = self._index.walk(query)
+        async with aclosing(pages):
+            async for hits in pages:
+                for hit in hits:
+                    yield hit.id, hit.source
 
     async def change(
         self, scope: AnyScope, webhook_id: str, changes: Callable[[JsonObject], JsonObject]

@@ -25,7 +25,7 @@ def passwords() -> Passwords:
 
 @pytest.fixture
 def tokens() -> Tokens:
-    return Tokens(SECRET, access=LIFE, refresh=LIFE * 10)
+    return Tokens([SECRET], access=LIFE, refresh=LIFE * 10)
 
 
 # bcrypt alone would stop at 72 bytes and at NUL.
@@ -61,10 +61,38 @@ def test_a_token_of_one_kind_is_none_of_the_other(tokens: Tokens) -> None:
 
 
 def test_an_expired_token_says_so() -> None:
-    expired = Tokens(SECRET, access=-LIFE, refresh=LIFE).issue("access", CLAIMS)
+    expired = Tokens([SECRET], access=-LIFE, refresh=LIFE).issue("access", CLAIMS)
     with pytest.raises(AuthenticationError) as raised:
-        Tokens(SECRET, access=LIFE, refresh=LIFE).read("access", expired.text)
+        Tokens([SECRET], access=LIFE, refresh=LIFE).read("access", expired.text)
     assert raised.value.code == "TOKEN_EXPIRED"
+
+
+def test_a_replaced_signing_key_verifies_until_it_is_taken_away() -> None:
+    old, new = SECRET, "n" * 40
+    before = Tokens([old], access=LIFE, refresh=LIFE).issue("access", CLAIMS)
+    both = Tokens([new, old], access=LIFE, refresh=LIFE)
+    assert both.read("access", before.text)["sub"] == "user"
+    after = both.issue("access", CLAIMS)
+    alone = Tokens([new], access=LIFE, refresh=LIFE)
+    assert alone.read("access", after.text)["sub"] == "user"
+    for tokens, text in ((alone, before.text), (Tokens([old], access=LIFE, refresh=LIFE), after.text)):
+        with pytest.raises(AuthenticationError) as raised:
+            tokens.read("access", text)
+        assert raised.value.code == "TOKEN_INVALID"
+
+
+def test_a_tokens_key_is_named_and_unnamed_ones_are_tried_with_each() -> None:
+    tokens = Tokens(["n" * 40, SECRET], access=LIFE, refresh=LIFE)
+    names = {
+        jwt.get_unverified_header(issuer.issue("access", CLAIMS).text)["kid"]
+        for issuer in (tokens, Tokens([SECRET], access=LIFE, refresh=LIFE))
+    }
+    assert len(names) == 2
+    assert not any(name in SECRET or SECRET in name for name in names)
+    assert tokens.read("access", forged({}))["sub"] == "user"
+    named = jwt.encode({"kind": "access", "jti": "1", "sub": "u", "exp": 9_999_999_999}, SECRET, headers={"kid": "x"})
+    with pytest.raises(AuthenticationError):
+        tokens.read("access", named)
 
 
 def forged(claims: dict[str, object], secret: str = SECRET, algorithm: str = "HS256") -> str:

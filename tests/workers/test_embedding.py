@@ -13,6 +13,8 @@ from app.embedding.encoder import AsyncEncoder, Encoder, Vector
 from app.episodes.lifecycle import LifecycleStore
 from app.forgetting.purge import PurgeService
 from app.outbox import EMBED, queue_name
+from app.webhooks.reseal import ResealService
+from app.webhooks.store import WebhookStore
 from tests.client import Client
 from tests.processes import eventually
 from tests.promises import proves
@@ -183,8 +185,9 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     assert await redis.zcard(queue) == 0
     service = worker().service
     purge = PurgeService(core.engine, LifecycleStore(core.engine), 30, 30)
+    reseal = ResealService(WebhookStore(core.engine), core.sealer)
     async with open_deliveries(core) as deliveries:
-        await _until_ready(client, core, episode_id, WorkerContainer(core, service, purge, deliveries))
+        await _until_ready(client, core, episode_id, WorkerContainer(core, service, purge, reseal, deliveries))
 
 
 async def _until_ready(client: Client, core: Core, episode_id: str, container: WorkerContainer) -> None:

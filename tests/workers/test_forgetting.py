@@ -26,6 +26,8 @@ from app.outbox import queue_name
 from app.redis import RedisGate
 from app.types import iso, utc_now
 from app.webhooks.deliver import DeliveryService
+from app.webhooks.reseal import ResealService
+from app.webhooks.store import WebhookStore
 from tests.client import Client
 from tests.promises import proves
 from tests.workers.conftest import NewWorker, Worker, overwrite, stored
@@ -133,7 +135,8 @@ async def purgeable(core: Core, client: Client) -> str:
 def container_of(core: Core, worker: NewWorker, deliveries: DeliveryService) -> WorkerContainer:
     service = worker().service
     purge = PurgeService(core.engine, LifecycleStore(core.engine), restore_days=30, deliveries_days=30)
-    return WorkerContainer(core, service, purge, deliveries)
+    reseal = ResealService(WebhookStore(core.engine), core.sealer)
+    return WorkerContainer(core, service, purge, reseal, deliveries)
 
 
 @proves("delete.purge")
