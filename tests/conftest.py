@@ -33,6 +33,8 @@ from tests.coverage import (  # noqa: F401
 )
 from workers.run import make_worker
 
+pytest_plugins = ["tests.reliability"]
+
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")

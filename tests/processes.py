@@ -51,12 +51,18 @@ def naming(mark: str) -> dict[int, str]:
     return found
 
 
-class WorkerProcess:
-    """`remembr-server worker`, started when it doesn't run. more: environment beside the stores' addresses."""
+class RemembrProcess:
+    """`remembr-server <command>`, started when it doesn't run. more: environment beside the stores' addresses."""
 
-    def __init__(self, settings: Settings, **more: str) -> None:
-        self._settings = settings
-        self._more = more
+    def __init__(self, command: str, settings: Settings, **more: str) -> None:
+        self._command = command
+        self._environment = {
+            "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
+            "REMEMBR_REDIS_URL": str(settings.redis_url),
+            "REMEMBR_INDEX_PREFIX": settings.index_prefix,
+            "REMEMBR_LOG_LEVEL": "WARNING",
+            **more,
+        }
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,16 +74,8 @@ class WorkerProcess:
         """Start it, unless it runs."""
         if self._process is not None and self._process.poll() is None:
             return
-        settings = self._settings
-        environment = os.environ | {
-            "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
-            "REMEMBR_REDIS_URL": str(settings.redis_url),
-            "REMEMBR_INDEX_PREFIX": settings.index_prefix,
-            "REMEMBR_EMBEDDING_BATCH": "4",
-            "REMEMBR_LOG_LEVEL": "WARNING",
-            **self._more,
-        }
-        self._process = subprocess.Popen([sys.executable, "-m", "app.cli", "worker"], env=environment)
+        argv = [sys.executable, "-m", "app.cli", self._command]
+        self._process = subprocess.Popen(argv, env=os.environ | self._environment)  # noqa: S603
 
     def kill(self) -> None:
         """By SIGKILL: it can finish nothing."""
@@ -90,3 +88,18 @@ class WorkerProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(END_TIMEOUT_S)
+
+    def freeze(self) -> None:
+        """It does nothing more, and closes nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+
+class WorkerProcess(RemembrProcess):
+    """`remembr-server worker`, with small batches, so that there is something to be killed in the middle of."""
+
+    def __init__(self, settings: Settings, **more: str) -> None:
+        super().__init__("worker", settings, REMEMBR_EMBEDDING_BATCH="4", **more)

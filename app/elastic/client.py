@@ -16,6 +16,8 @@ from app.types import JsonObject
 _CONNECTIONS_PER_NODE = 64
 _BUSY = frozenset({429, 502, 503, 504})
 
+_BLOCKED = "cluster_block_exception"
+
 # What waiting doesn't cure. All else that can be wrong with one item of many is: a shard that is
 # starting, a full queue, too little memory.
 _LASTING = frozenset(
@@ -76,6 +78,8 @@ def translate_errors(doing: str) -> Iterator[None]:
             raise VersionConflict from error
         if error.meta.status == 404:
             raise MissingDocument from error
+        if error.error == _BLOCKED:
+            raise _blocked(doing) from error
         if error.meta.status in _BUSY:
             raise _unavailable(doing) from error
         raise
@@ -85,9 +89,19 @@ def translate_errors(doing: str) -> Iterator[None]:
 
 def item_error(error: JsonObject, doing: str, status: int = 503) -> Exception:
     """The exception for one item of a request that succeeded as a whole. status: the item's, where it has one."""
+    if error.get("type") == _BLOCKED:
+        return _blocked(doing)
     if status in _BUSY and error.get("type") not in _LASTING:
         return _unavailable(doing)
     return RuntimeError(f"Elasticsearch failed while {doing}: {error.get('type')}: {error.get('reason')}")
+
+
+def _blocked(doing: str) -> Unavailable:
+    # By far the usual cause, and it goes by itself once there is room; `GET _cluster/settings` tells the others.
+    return Unavailable(
+        f"Elasticsearch takes no writes while {doing}: its disk is full, or an operator has made its indices read-only."
+        " Make room; then send the same request again."
+    )
 
 
 def _unavailable(doing: str) -> Unavailable:
