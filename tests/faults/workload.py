@@ -25,24 +25,6 @@ GIVE_UP_S = 180.0
 _PAUSE_S = (0.03, 0.12)
 _AGAIN_S = (0.05, 0.3)
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "jetty", "knoll", "lagoon")
-    [
-        "amber",
-        "birch",
-        "cedar",
-        "delta",
-        "ember",
-        "fjord",
-        "grove",
-        "heron",
-        "inlet",
-        "jetty",
-        "knoll",
-        "lagoon",
-        "meadow",
-        "orchard",
-        "quarry",
-    ]
-)
 
 State = Literal["alive", "deleted", "removed"]
 
