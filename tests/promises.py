@@ -43,6 +43,7 @@ PROMISES: dict[str, dict[str, str]] = {
         "auth.email": "An e-mail is registered once, in any case.",
         "auth.key-secret": "A key shows its secret once.",
         "auth.key-expiry": "An expiry in the past is 422; an expired key stops.",
+        "auth.key-scopes": "A key does only what its scopes allow; without saying, everything.",
         "auth.key-revoked": "A revoked key stops within a second on every server process.",
         "scope.organisation": "The organisation always separates.",
         "scope.agent": "An agent reads its own rows and those of no agent; its user reads all.",

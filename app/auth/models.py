@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from app.elastic.scope import Scope
+from app.errors import AuthorizationError
 from app.types import Id, UtcDateTime, clean_text, utc_now
 from app.validation import Input, examples
 
+Permission = Literal["memory:read", "memory:write", "admin"]
+PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
+"""What a key may do: read memory, change it, and look after keys, webhooks, users and the audit log. A user who has
+logged in may do all of it, and so does a key that was made without saying."""
+
+INSUFFICIENT_SCOPE = "INSUFFICIENT_SCOPE"
 PASSWORD_MIN = 8
 PASSWORD_MAX = 1_024
 EMAIL_MAX = 254
@@ -74,6 +82,13 @@ class RefreshRequest(Input):
     refresh_token: str = Field(min_length=1, max_length=4_096)
 
 
+def _in_order(value: list[Permission]) -> list[Permission]:
+    return [permission for permission in PERMISSIONS if permission in value]
+
+
+Scopes = Annotated[list[Permission], Field(min_length=1, max_length=20), AfterValidator(_in_order)]
+
+
 class NewApiKey(Input):
     """What a key is called, which agent it acts as, and until when."""
 
@@ -84,6 +99,7 @@ class NewApiKey(Input):
     name: Name
     agent_id: Id | None = None
     expires_at: UtcDateTime | None = None
+    scopes: Scopes | None = Field(None, description="What it may do; left out, all that its maker may.")
 
     @field_validator("expires_at")
     @classmethod
@@ -140,6 +156,12 @@ class Identity:
     is_owner: bool
     user_created_at: datetime
     auth_method: Literal["access_token", "api_key"]
+    permissions: Sequence[Permission] = PERMISSIONS
+
+    def require(self, permission: Permission) -> None:
+        """Raises AuthorizationError when this caller's key was made without it."""
+        if permission not in self.permissions:
+            raise AuthorizationError(f"This API key may not do that: it lacks `{permission}`.", code=INSUFFICIENT_SCOPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +192,7 @@ class CreatedApiKey:
     agent_id: str | None
     expires_at: datetime | None
     created_at: datetime
+    scopes: list[Permission]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +210,7 @@ class ApiKey:
     expires_at: datetime | None
     created_at: datetime
     is_expired: bool
+    scopes: list[Permission]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from app.auth.models import (
     Registration,
     TokenPair,
 )
-from app.errors import AuthenticationError, AuthorizationError, ConflictError
+from app.errors import AuthenticationError, ConflictError
 from app.http.rate_limits import limit_sign_in
 from app.http.routing import Call, Nothing, Routes
 
-routes = Routes()
+routes = Routes(needs="admin")
 _REFUSED = (AuthenticationError,)
 
 
@@ -51,8 +51,8 @@ async def logout(call: Call[RefreshRequest, Nothing]) -> Message:
     return Message("Logged out.")
 
 
-@routes.add("GET", "/auth/me", answer=Me)
-@routes.add("GET", "/me", answer=Me)
+@routes.add("GET", "/auth/me", answer=Me, needs="nothing")
+@routes.add("GET", "/me", answer=Me, needs="nothing")
 async def me(call: Call[Nothing, Nothing]) -> Me:
     """The authenticated user."""
     identity = call.identity
@@ -69,7 +69,7 @@ async def me(call: Call[Nothing, Nothing]) -> Me:
     )
 
 
-@routes.add("POST", "/api-keys", body=NewApiKey, answer=CreatedApiKey, status=201, errors=(AuthorizationError,))
+@routes.add("POST", "/api-keys", body=NewApiKey, answer=CreatedApiKey, status=201)
 async def create_key(call: Call[NewApiKey, Nothing]) -> CreatedApiKey:
     """Create an API key; its secret is in this answer and never again."""
     return await call.container.auth.create_key(call.identity, call.body)
@@ -81,7 +81,7 @@ async def list_keys(call: Call[Nothing, Nothing]) -> ApiKeys:
     return await call.container.auth.list_keys(call.scope)
 
 
-@routes.add("DELETE", "/api-keys/{key_id}", answer=Message, errors=(AuthorizationError,))
+@routes.add("DELETE", "/api-keys/{key_id}", answer=Message)
 async def revoke_key(call: Call[Nothing, Nothing]) -> Message:
     """Revoke a key; it stops within a second everywhere."""
     await call.container.auth.revoke_key(call.identity, call.path_id("key_id", "API_KEY_NOT_FOUND"))

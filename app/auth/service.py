@@ -118,8 +118,12 @@ class AuthService:
         )
 
     async def create_key(self, identity: Identity, wanted: NewApiKey) -> CreatedApiKey:
-        """A key of the caller. Raises AuthorizationError for an agent's key: it may not widen itself."""
+        """A key of the caller. Raises AuthorizationError for an agent's key, and for scopes that the caller lacks: no
+        key widens itself."""
         self._refuse_agents(identity)
+        scopes = wanted.scopes or list(identity.permissions)
+        for permission in scopes:
+            identity.require(permission)
         secret, scope = new_api_key(), identity.scope
         key = ApiKey(
             id=secret.id,
@@ -133,6 +137,7 @@ class AuthService:
             expires_at=wanted.expires_at,
             created_at=utc_now(),
             is_expired=False,
+            scopes=scopes,
         )
         stored = StoredKey(key, secret.digest, identity.email, identity.user_created_at, revoked=False)
         await self._keys.create(scope, stored)
@@ -146,6 +151,7 @@ class AuthService:
             agent_id=key.agent_id,
             expires_at=key.expires_at,
             created_at=key.created_at,
+            scopes=key.scopes,
         )
 
     async def list_keys(self, scope: Scope) -> ApiKeys:
@@ -181,6 +187,7 @@ class AuthService:
             is_owner=False,
             user_created_at=stored.user_created_at,
             auth_method="api_key",
+            permissions=key.scopes,
         )
 
     async def _check(self, key_id: str) -> StoredKey | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.auth.models import Account, ApiKey
+from app.auth.models import PERMISSIONS, Account, ApiKey
 from app.elastic.client import VersionConflict
 from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import ACCOUNTS, API_KEYS, REFRESH_TOKENS
@@ -125,6 +125,7 @@ class ApiKeyStore:
             "user_id": key.user_id,
             "agent_id": key.agent_id,
             "name": key.name,
+            "scopes": key.scopes,
             "digest": stored.digest,
             "prefix": key.prefix,
             "last_chars": key.last_chars,
@@ -191,4 +192,6 @@ def _api_key(source: dict[str, Any]) -> ApiKey:
         expires_at=expires_at,
         created_at=from_iso(source["created_at"]),
         is_expired=expires_at is not None and expires_at <= utc_now(),
+        # Keys that were made before there were scopes may do everything.
+        scopes=source.get("scopes") or list(PERMISSIONS),
     )

@@ -32,7 +32,7 @@ async def store_batch(call: Call[NewEpisodes, Nothing]) -> StoredBatch:
     return await episodes.store_batch(call.creation(), call.body.episodes, call.answered, call.request_id)
 
 
-@routes.add("POST", "/memory/search", body=SearchRequest, answer=SearchResults)
+@routes.add("POST", "/memory/search", body=SearchRequest, answer=SearchResults, needs="memory:read")
 async def search(call: Call[SearchRequest, Nothing]) -> SearchResults:
     """Search by meaning, words and recency, or by filters alone."""
     return await call.container.episodes.search(call.scope, call.body, call.request_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.episodes.models import DiffQuery
-from app.errors import AuthorizationError, ConflictError, Gone
+from app.errors import ConflictError, Gone
 from app.forgetting.models import DeletedSession, DeletedUser, Diff, RemovedEpisode, RestoredEpisode
 from app.http.routing import Call, Nothing, Routes
 
@@ -24,7 +24,7 @@ async def delete_session(call: Call[Nothing, Nothing]) -> DeletedSession:
     return await call.container.forgetting.delete_session(call.scope, session_id, call.request_id)
 
 
-@routes.add("DELETE", "/memory/user/{user_id}", answer=DeletedUser, errors=(AuthorizationError,))
+@routes.add("DELETE", "/memory/user/{user_id}", answer=DeletedUser, needs="admin")
 async def delete_user(call: Call[Nothing, Nothing]) -> DeletedUser:
     """Soft-delete all episodes and sessions of a user."""
     user_id = call.path_id("user_id", "USER_NOT_FOUND")

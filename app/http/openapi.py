@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaMode
 from app import __version__
 from app.errors import (
     AuthenticationError,
+    AuthorizationError,
     BadRequest,
     ConflictError,
     NotFound,
@@ -78,6 +79,8 @@ def errors_of(route: Route) -> set[type[RemembrError]]:
     found: set[type[RemembrError]] = {PayloadTooLarge, RateLimited, RemembrError, Unavailable, *route.errors}
     if not route.public:
         found.add(AuthenticationError)
+    if route.needs:
+        found.add(AuthorizationError)
     if _PLACEHOLDER.search(route.path):
         found.add(NotFound)
     if route.body is not Nothing or route.sends != JSON:
@@ -127,6 +130,10 @@ def _operation(route: Route, schemas: dict[_Key, Json]) -> Json:
         operation["requestBody"] = {"required": True, "content": {route.sends: {}}}
     if route.public:
         operation["security"] = []
+    if route.needs:
+        operation["x-required-scope"] = route.needs
+        needs = f"An API key needs `{route.needs}` among its scopes."
+        operation["description"] = "\n\n".join(part for part in (operation.get("description"), needs) if part)
     return operation
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from app.auth.models import Identity
+from app.auth.models import Identity, Permission
 from app.container import Container
 from app.elastic.scope import Scope
 from app.errors import AuthenticationError, NotFound, RemembrError
@@ -95,7 +95,7 @@ class Route:
 
     answer: what `data` of a success holds. keyed: takes an idempotency key. errors: those that can't be
     told from the rest of the declaration. sends: type of the request body. gives: types of a success
-    that is a file instead of an envelope.
+    that is a file instead of an envelope. needs: what a key must be allowed to.
     """
 
     method: str
@@ -110,9 +110,12 @@ class Route:
     errors: tuple[type[RemembrError], ...] = ()
     sends: str = JSON
     gives: tuple[str, ...] = ()
+    needs: Permission | None = None
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Validate, call the handler, wrap its answer."""
+        """Check what the caller may do, validate, call the handler, wrap its answer."""
+        if self.needs is not None:
+            request[IDENTITY].require(self.needs)
         query = read_query(request, self.query)
         # What isn't JSON is read by the handler, piece by piece.
         body = await read_body(request, self.body) if self.sends == JSON else self.body()
@@ -139,8 +142,9 @@ class BareRoute:
 
 @dataclass(slots=True)
 class Routes:
-    """The routes of one slice."""
+    """The routes of one slice. needs: of all of them; None leaves it to the method, GET reads and all else writes."""
 
+    needs: Permission | None = None
     all: list[Route] = field(default_factory=list)
 
     def add(
@@ -157,11 +161,19 @@ class Routes:
         errors: tuple[type[RemembrError], ...] = (),
         sends: str = JSON,
         gives: tuple[str, ...] = (),
+        needs: Permission | Literal["nothing"] | None = None,
     ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
-        """Declare a route, as `Route` describes it; the decorated coroutine handles it."""
+        """Declare a route, as `Route` describes it; the decorated coroutine handles it.
+
+        needs: instead of what follows from the slice or the method; `nothing` more than being known.
+        """
+        wanted = needs or self.needs or ("memory:read" if method == "GET" else "memory:write")
+        required = None if public or wanted == "nothing" else wanted
 
         def register(handler: Handler[B, Q]) -> Handler[B, Q]:
-            route = Route(method, path, handler, body, query, answer, status, public, keyed, errors, sends, gives)
+            route = Route(
+                method, path, handler, body, query, answer, status, public, keyed, errors, sends, gives, required
+            )
             self.all.append(route)
             return handler
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.errors import AuthorizationError, ConflictError
+from app.errors import ConflictError
 from app.http.routing import Call, Nothing, Routes
 from app.webhooks.models import (
     DeletedWebhook,
@@ -15,55 +15,54 @@ from app.webhooks.models import (
     WebhookWithSecret,
 )
 
-routes = Routes()
+routes = Routes(needs="admin")
 _MISSING = "WEBHOOK_NOT_FOUND"
-_REFUSED = (AuthorizationError,)
-_REFUSED_OR_CONFLICT = (AuthorizationError, ConflictError)
+_CONFLICT = (ConflictError,)
 
 
-@routes.add("POST", "/webhooks", body=NewWebhook, answer=WebhookWithSecret, status=201, errors=_REFUSED_OR_CONFLICT)
+@routes.add("POST", "/webhooks", body=NewWebhook, answer=WebhookWithSecret, status=201, errors=_CONFLICT)
 async def create(call: Call[NewWebhook, Nothing]) -> WebhookWithSecret:
     """Create a webhook; its signing secret is shown here and after a rotation, nowhere else."""
     return await call.container.webhooks.create(call.scope, call.body)
 
 
-@routes.add("GET", "/webhooks", answer=list[Webhook], errors=_REFUSED)
+@routes.add("GET", "/webhooks", answer=list[Webhook])
 async def list_webhooks(call: Call[Nothing, Nothing]) -> list[Webhook]:
     """List the organisation's webhooks, newest first."""
     return await call.container.webhooks.all(call.scope)
 
 
-@routes.add("GET", "/webhooks/{webhook_id}", answer=Webhook, errors=_REFUSED)
+@routes.add("GET", "/webhooks/{webhook_id}", answer=Webhook)
 async def read(call: Call[Nothing, Nothing]) -> Webhook:
     """One webhook."""
     return await call.container.webhooks.read(call.scope, call.path_id("webhook_id", _MISSING))
 
 
-@routes.add("PATCH", "/webhooks/{webhook_id}", body=WebhookChanges, answer=Webhook, errors=_REFUSED)
+@routes.add("PATCH", "/webhooks/{webhook_id}", body=WebhookChanges, answer=Webhook)
 async def change(call: Call[WebhookChanges, Nothing]) -> Webhook:
     """Change a webhook's url, events or active."""
     return await call.container.webhooks.change(call.scope, call.path_id("webhook_id", _MISSING), call.body)
 
 
-@routes.add("DELETE", "/webhooks/{webhook_id}", answer=DeletedWebhook, errors=_REFUSED)
+@routes.add("DELETE", "/webhooks/{webhook_id}", answer=DeletedWebhook)
 async def delete(call: Call[Nothing, Nothing]) -> DeletedWebhook:
     """Delete a webhook and switch it off."""
     return await call.container.webhooks.delete(call.scope, call.path_id("webhook_id", _MISSING))
 
 
-@routes.add("POST", "/webhooks/{webhook_id}/rotate-secret", answer=WebhookWithSecret, errors=_REFUSED)
+@routes.add("POST", "/webhooks/{webhook_id}/rotate-secret", answer=WebhookWithSecret)
 async def rotate(call: Call[Nothing, Nothing]) -> WebhookWithSecret:
     """Make a new signing secret; the one before it goes on signing for a day."""
     return await call.container.webhooks.rotate(call.scope, call.path_id("webhook_id", _MISSING))
 
 
-@routes.add("POST", "/webhooks/{webhook_id}/test", answer=QueuedDelivery, errors=_REFUSED_OR_CONFLICT)
+@routes.add("POST", "/webhooks/{webhook_id}/test", answer=QueuedDelivery, errors=_CONFLICT)
 async def test(call: Call[Nothing, Nothing]) -> QueuedDelivery:
     """Send `webhook.test` to it."""
     return await call.container.webhooks.test(call.scope, call.path_id("webhook_id", _MISSING))
 
 
-@routes.add("GET", "/webhooks/{webhook_id}/deliveries", query=DeliveriesQuery, answer=list[Delivery], errors=_REFUSED)
+@routes.add("GET", "/webhooks/{webhook_id}/deliveries", query=DeliveriesQuery, answer=list[Delivery])
 async def deliveries(call: Call[Nothing, DeliveriesQuery]) -> list[Delivery]:
     """List a webhook's deliveries, newest first."""
     webhook_id = call.path_id("webhook_id", _MISSING)
@@ -74,7 +73,7 @@ async def deliveries(call: Call[Nothing, DeliveriesQuery]) -> list[Delivery]:
     "POST",
     "/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
     answer=QueuedDelivery,
-    errors=_REFUSED_OR_CONFLICT,
+    errors=_CONFLICT,
 )
 async def redeliver(call: Call[Nothing, Nothing]) -> QueuedDelivery:
     """Send one delivery once more."""
