@@ -11,6 +11,8 @@ from datetime import timedelta
 from elasticsearch import AsyncElasticsearch
 
 from app import tokens
+from app.audit.service import AuditService
+from app.audit.store import AuditStore
 from app.auth.service import AuthService
 from app.auth.store import AccountStore, ApiKeyStore, RefreshTokenStore
 from app.checkpoints.automatic import AutomaticCheckpoints
@@ -121,6 +123,7 @@ class Container:
     webhooks: WebhookService
     exports: ExportService
     imports: ImportService
+    audit: AuditService
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer."""
@@ -154,6 +157,8 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             settings.api_key_cache_s,
         )
         stack.push_async_callback(auth.close)
+        audit = AuditService(AuditStore(core.engine))
+        stack.push_async_callback(audit.close)
         yield Container(
             settings,
             core,
@@ -182,6 +187,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             ),
             ExportService(EpisodeArchive(core.engine)),
             ImportService(episode_store, session_store, core.outbox, embedder.info, settings.content_max_chars),
+            audit,
         )
 
 
@@ -209,9 +215,7 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
             batch=settings.embedding_batch,
             max_attempts=settings.embedding_max_attempts,
         )
-        purge = PurgeService(
-            core.engine, LifecycleStore(core.engine), settings.restore_days, settings.deliveries_kept_days
-        )
+        purge = PurgeService(core.engine, LifecycleStore(core.engine), settings)
         deliveries = await stack.enter_async_context(open_deliveries(core))
         reseal = ResealService(WebhookStore(core.engine), core.sealer)
         yield WorkerContainer(core, embedding, purge, reseal, deliveries)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from app.audit.routes import routes as audit_routes
 from app.auth.routes import routes as auth_routes
 from app.checkpoints.routes import routes as checkpoint_routes
 from app.container import open_container
@@ -34,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     *forgetting_routes.all,
     *webhook_routes.all,
     *transfer_routes.all,
+    *audit_routes.all,
 )
 """Every route of the API, relative to BASE_PATH."""
 

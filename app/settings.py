@@ -130,6 +130,8 @@ class Settings(BaseSettings):
         description="Seconds a checked API key is trusted without looking again; bounds a revocation.",
     )
 
+    audit_kept_days: int = Field(365, ge=1, description="Days after which the purge removes an audit entry.")
+
     # -- memory
     content_max_chars: int = Field(100_000, ge=1, description="Longest content of one episode.")
     body_max_bytes: int = Field(1_048_576, ge=1024, description="Largest request body.")

@@ -102,4 +102,4 @@ class WorkerProcess(RemembrProcess):
     """`remembr-server worker`, with small batches, so that there is something to be killed in the middle of."""
 
     def __init__(self, settings: Settings, **more: str) -> None:
-        super().__init__("worker", settings, REMEMBR_EMBEDDING_BATCH="4", **more)
+        super().__init__("worker", settings, **({"REMEMBR_EMBEDDING_BATCH": "4"} | more))

@@ -44,6 +44,8 @@ PROMISES: dict[str, dict[str, str]] = {
         "auth.key-secret": "A key shows its secret once.",
         "auth.key-expiry": "An expiry in the past is 422; an expired key stops.",
         "auth.key-scopes": "A key does only what its scopes allow; without saying, everything.",
+        "audit.entries": "Sign-ins, deletes, restores, transfers, keys and webhooks leave an audit entry, refused too.",
+        "audit.scope": "An organisation reads its own audit log; agents read none.",
         "auth.key-revoked": "A revoked key stops within a second on every server process.",
         "scope.organisation": "The organisation always separates.",
         "scope.agent": "An agent reads its own rows and those of no agent; its user reads all.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.auth.models import (
@@ -29,6 +30,13 @@ log = logging.getLogger(__name__)
 
 _TOUCH_EVERY_S = 60.0
 _CACHE_MAX = 50_000
+
+
+Known = Callable[[Scope], object]
+
+
+def _nobody(scope: Scope) -> None:
+    """Nobody asks who it is."""
 
 
 @dataclass(slots=True)
@@ -60,8 +68,11 @@ class AuthService:
         self._touched: dict[str, float] = {}
         self._background: set[asyncio.Task[None]] = set()
 
-    async def register(self, registration: Registration) -> TokenPair:
-        """A new organisation with its owner. Raises ConflictError when the e-mail is taken."""
+    async def register(self, registration: Registration, known: Known = _nobody) -> TokenPair:
+        """A new organisation with its owner. known: is called with who that is.
+
+        Raises ConflictError when the e-mail is taken.
+        """
         account = Account(
             id=self._accounts.user_id(registration.email),
             org_id=new_id(),
@@ -73,28 +84,39 @@ class AuthService:
         )
         if not await self._accounts.create(account, registration.org_name):
             raise ConflictError("This e-mail is registered already; log in instead.", code="EMAIL_ALREADY_REGISTERED")
+        known(Scope(account.org_id, account.id))
         return await self._token_pair(account)
 
-    async def login(self, login: Login) -> TokenPair:
-        """Tokens for e-mail and password. Raises AuthenticationError, in equal time whatever was wrong."""
+    async def login(self, login: Login, known: Known = _nobody) -> TokenPair:
+        """Tokens for e-mail and password. known: is called with whose e-mail that is, where it is somebody's.
+
+        Raises AuthenticationError, in equal time whatever was wrong.
+        """
         account = await self._accounts.by_email(login.email)
+        if account is not None:
+            known(Scope(account.org_id, account.id))
         stored = account.password_hash if account and account.is_active else None
         if not await self._passwords.verify(login.password.get_secret_value(), stored) or account is None:
             raise AuthenticationError("E-mail or password is wrong.", code="INVALID_CREDENTIALS")
         return await self._token_pair(account)
 
-    async def refresh(self, text: str) -> AccessToken:
-        """A new access token. Raises AuthenticationError when the refresh token is no longer good."""
+    async def refresh(self, text: str, known: Known = _nobody) -> AccessToken:
+        """A new access token. known: is called with whose token it is, where it was revoked.
+
+        Raises AuthenticationError when the refresh token is no longer good.
+        """
         claims = self._tokens.read("refresh", text)
         valid, account = await asyncio.gather(
             self._refresh_tokens.is_valid(claims["jti"]), self._accounts.by_id(claims["sub"])
         )
         if not valid or account is None or not account.is_active:
+            if account is not None:
+                known(Scope(account.org_id, account.id))
             raise AuthenticationError("The refresh token was revoked; log in again.", code="TOKEN_INVALID")
         return AccessToken(self._access_token(account))
 
-    async def logout(self, text: str) -> None:
-        """Make a refresh token useless; one that is useless already stays so."""
+    async def logout(self, text: str, known: Known = _nobody) -> None:
+        """Make a refresh token useless; one that is useless already stays so. known: is called with whose it is."""
         try:
             claims = self._tokens.read("refresh", text)
         except AuthenticationError as error:
@@ -102,6 +124,7 @@ class AuthService:
                 return
             raise
         await self._refresh_tokens.revoke(claims["jti"], claims["org"])
+        known(Scope(claims["org"], claims["sub"]))
 
     async def identify(self, credential: str) -> Identity:
         """Who holds this token or key. Raises AuthenticationError."""

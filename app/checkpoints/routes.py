@@ -24,7 +24,7 @@ async def checkpoints(call: Call[Nothing, CheckpointsQuery]) -> Checkpoints:
     return await call.container.checkpoints.page(call.scope, session_id, call.query, call.request_id)
 
 
-@routes.add("POST", "/sessions/{session_id}/restore", body=RestoreRequest, answer=Restored)
+@routes.add("POST", "/sessions/{session_id}/restore", body=RestoreRequest, answer=Restored, audit="checkpoint.restore")
 async def restore(call: Call[RestoreRequest, Nothing]) -> Restored:
     """Go back to a checkpoint: the window is its messages again. Nothing is deleted, and search finds it all."""
     session_id = call.path_id("session_id", _MISSING)

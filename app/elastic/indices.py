@@ -66,6 +66,7 @@ IDEMPOTENCY = IndexDefinition("idempotency", Ownership.USER)
 WEBHOOKS = IndexDefinition("webhooks", Ownership.ORGANISATION, soft_deletes=True)
 DELIVERIES = IndexDefinition("deliveries", Ownership.ORGANISATION)
 EVENTS = IndexDefinition("events", Ownership.ORGANISATION)
+AUDIT = IndexDefinition("audit", Ownership.ORGANISATION)
 
 INDICES = (
     EPISODES,
@@ -78,6 +79,7 @@ INDICES = (
     WEBHOOKS,
     DELIVERIES,
     EVENTS,
+    AUDIT,
 )
 COMPONENTS = ("component-settings", "component-ownership")
 

@@ -13,9 +13,8 @@ from typing import Any, Literal
 import orjson
 from elasticsearch import AsyncElasticsearch
 
-from app.elastic.client import MissingDocument, VersionConflict, translate_errors
+from app.elastic.client import MissingDocument, VersionConflict, item_error, translate_errors
 from app.elastic.gather import Gather
-from app.errors import Unavailable
 from app.types import JsonObject
 
 MAX_OPERATIONS = 1_000
@@ -133,7 +132,4 @@ def _result(item: dict[str, Any]) -> Revision | Exception:
         return VersionConflict()
     if status == 404:
         return MissingDocument()
-    if status in (429, 503):
-        return Unavailable("Elasticsearch is overloaded. Send the same request again.")
-    error = outcome.get("error", {})
-    return RuntimeError(f"Elasticsearch refused a write: {error.get('type')}: {error.get('reason')}")
+    return item_error(outcome.get("error", {}), "writing", status)

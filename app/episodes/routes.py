@@ -44,7 +44,7 @@ async def status(call: Call[Nothing, Nothing]) -> EpisodeStatus:
     return await call.container.episodes.status(call.scope, call.path_id("episode_id", "EPISODE_NOT_FOUND"))
 
 
-@routes.add("DELETE", "/memory/{episode_id}", answer=DeletedEpisode)
+@routes.add("DELETE", "/memory/{episode_id}", answer=DeletedEpisode, audit="memory.delete")
 async def delete(call: Call[Nothing, Nothing]) -> DeletedEpisode:
     """Soft-delete an episode."""
     episode_id = call.path_id("episode_id", "EPISODE_NOT_FOUND")

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from app.elastic.expiry import Expiry, purge_expired
 from app.elastic.index import Engine
-from app.elastic.indices import CHECKPOINTS, DELIVERIES, IDEMPOTENCY, REFRESH_TOKENS, SESSIONS, WEBHOOKS
+from app.elastic.indices import AUDIT, CHECKPOINTS, DELIVERIES, IDEMPOTENCY, REFRESH_TOKENS, SESSIONS, WEBHOOKS
 from app.episodes.lifecycle import LifecycleStore
 from app.idempotency.models import KEY_LIFE
+from app.settings import Settings
 from app.types import utc_now
 
 log = logging.getLogger(__name__)
@@ -21,13 +22,14 @@ _AFTER_FAILURE_S = 300.0
 _OVERDUE_S = 25 * 3600.0
 
 
-def expiries(restore_days: int, deliveries_days: int) -> list[Expiry]:
+def expiries(settings: Settings) -> list[Expiry]:
     """What is purged beside episodes: index, time field, and how long ago that must be."""
     return [
-        Expiry(SESSIONS, "deleted_at", timedelta(days=restore_days)),
-        Expiry(CHECKPOINTS, "deleted_at", timedelta(days=restore_days)),
-        Expiry(WEBHOOKS, "deleted_at", timedelta(days=restore_days)),
-        Expiry(DELIVERIES, "created_at", timedelta(days=deliveries_days)),
+        Expiry(SESSIONS, "deleted_at", timedelta(days=settings.restore_days)),
+        Expiry(CHECKPOINTS, "deleted_at", timedelta(days=settings.restore_days)),
+        Expiry(WEBHOOKS, "deleted_at", timedelta(days=settings.restore_days)),
+        Expiry(DELIVERIES, "created_at", timedelta(days=settings.deliveries_kept_days)),
+        Expiry(AUDIT, "at", timedelta(days=settings.audit_kept_days)),
         Expiry(REFRESH_TOKENS, "expires_at", timedelta(0)),
         # A key that has run out counts as new, whether it is there or not.
         Expiry(IDEMPOTENCY, "created_at", KEY_LIFE + _CLOCKS_APART),
@@ -37,11 +39,11 @@ def expiries(restore_days: int, deliveries_days: int) -> list[Expiry]:
 class PurgeService:
     """See the module."""
 
-    def __init__(self, engine: Engine, episodes: LifecycleStore, restore_days: int, deliveries_days: int) -> None:
+    def __init__(self, engine: Engine, episodes: LifecycleStore, settings: Settings) -> None:
         self._engine = engine
         self._episodes = episodes
-        self._restorable = timedelta(days=restore_days)
-        self._expiries = expiries(restore_days, deliveries_days)
+        self._restorable = timedelta(days=settings.restore_days)
+        self._expiries = expiries(settings)
         self._due = 0.0
 
     @property

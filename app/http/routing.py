@@ -17,6 +17,7 @@ from app.auth.models import Identity, Permission
 from app.container import Container
 from app.elastic.scope import Scope
 from app.errors import AuthenticationError, NotFound, RemembrError
+from app.http.origins import origin_of
 from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID, idempotency_key, read_body, read_query
 from app.http.responses import success
 from app.idempotency.models import Answered, Creation, fingerprint_of
@@ -86,6 +87,14 @@ class Call(Generic[B, Q]):
             raise NotFound(f"There is no such {name.removesuffix('_id')}.", code=code) from None
 
 
+def _is_id(text: str) -> bool:
+    try:
+        _ID.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
 Handler = Callable[[Call[B, Q]], Awaitable[Any]]
 
 
@@ -95,7 +104,8 @@ class Route:
 
     answer: what `data` of a success holds. keyed: takes an idempotency key. errors: those that can't be
     told from the rest of the declaration. sends: type of the request body. gives: types of a success
-    that is a file instead of an envelope. needs: what a key must be allowed to.
+    that is a file instead of an envelope. needs: what a key must be allowed to. audit: the action's
+    name in the audit log, where it is kept.
     """
 
     method: str
@@ -111,8 +121,24 @@ class Route:
     sends: str = JSON
     gives: tuple[str, ...] = ()
     needs: Permission | None = None
+    audit: str | None = None
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer the request; where the route is audited, not without an entry."""
+        if self.audit is None:
+            return (await self._answer(request))[0]
+        audit, targets = request.app[CONTAINER].audit, [text for text in request.match_info.values() if _is_id(text)]
+        begun = await audit.begin(request[IDENTITY], self.audit, origin_of(request), targets)
+        try:
+            response, result = await self._answer(request)
+        except BaseException as error:
+            audit.end(begun, error.status if isinstance(error, RemembrError) else RemembrError.status)
+            raise
+        made = getattr(result, "id", None)
+        audit.end(begun, response.status, [made] if isinstance(made, str) and made not in targets else [])
+        return response
+
+    async def _answer(self, request: web.Request) -> tuple[web.StreamResponse, object]:
         """Check what the caller may do, validate, call the handler, wrap its answer."""
         if self.needs is not None:
             request[IDENTITY].require(self.needs)
@@ -122,13 +148,13 @@ class Route:
         call = Call(request, body, query)
         result = await self.handler(call)
         if isinstance(result, web.StreamResponse):
-            return result
+            return result, None
         response = success(result, request[REQUEST_ID], self.status)
         if call.answered.replayed:
             response.headers["X-Idempotent-Replay"] = "true"
         if call.answered.reused:
             response.headers["X-Idempotency-Key-Reused"] = "true"
-        return response
+        return response, result
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +188,7 @@ class Routes:
         sends: str = JSON,
         gives: tuple[str, ...] = (),
         needs: Permission | Literal["nothing"] | None = None,
+        audit: str | None = None,
     ) -> Callable[[Handler[B, Q]], Handler[B, Q]]:
         """Declare a route, as `Route` describes it; the decorated coroutine handles it.
 
@@ -172,7 +199,7 @@ class Routes:
 
         def register(handler: Handler[B, Q]) -> Handler[B, Q]:
             route = Route(
-                method, path, handler, body, query, answer, status, public, keyed, errors, sends, gives, required
+                method, path, handler, body, query, answer, status, public, keyed, errors, sends, gives, required, audit
             )
             self.all.append(route)
             return handler

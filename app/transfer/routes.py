@@ -13,7 +13,12 @@ _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "a
 
 
 @routes.add(
-    "GET", "/export", query=ExportQuery, answer=bytes, gives=("application/json", "application/x-ndjson", "text/csv")
+    "GET",
+    "/export",
+    query=ExportQuery,
+    answer=bytes,
+    gives=("application/json", "application/x-ndjson", "text/csv"),
+    audit="memory.export",
 )
 async def export(call: Call[Nothing, ExportQuery]) -> Stream:
     """All episodes that the caller reads, oldest first, as a file."""
@@ -28,7 +33,7 @@ async def export(call: Call[Nothing, ExportQuery]) -> Stream:
     )
 
 
-@routes.add("POST", "/import", answer=Imported, sends=_NDJSON[0], keyed=True)
+@routes.add("POST", "/import", answer=Imported, sends=_NDJSON[0], keyed=True, audit="memory.import")
 async def import_lines(call: Call[Nothing, Nothing]) -> Imported:
     """Store episodes under the ids and times that they had: the lines of an NDJSON export.
 

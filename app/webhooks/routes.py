@@ -20,7 +20,9 @@ _MISSING = "WEBHOOK_NOT_FOUND"
 _CONFLICT = (ConflictError,)
 
 
-@routes.add("POST", "/webhooks", body=NewWebhook, answer=WebhookWithSecret, status=201, errors=_CONFLICT)
+@routes.add(
+    "POST", "/webhooks", body=NewWebhook, answer=WebhookWithSecret, status=201, errors=_CONFLICT, audit="webhook.create"
+)
 async def create(call: Call[NewWebhook, Nothing]) -> WebhookWithSecret:
     """Create a webhook; its signing secret is shown here and after a rotation, nowhere else."""
     return await call.container.webhooks.create(call.scope, call.body)
@@ -38,25 +40,25 @@ async def read(call: Call[Nothing, Nothing]) -> Webhook:
     return await call.container.webhooks.read(call.scope, call.path_id("webhook_id", _MISSING))
 
 
-@routes.add("PATCH", "/webhooks/{webhook_id}", body=WebhookChanges, answer=Webhook)
+@routes.add("PATCH", "/webhooks/{webhook_id}", body=WebhookChanges, answer=Webhook, audit="webhook.change")
 async def change(call: Call[WebhookChanges, Nothing]) -> Webhook:
     """Change a webhook's url, events or active."""
     return await call.container.webhooks.change(call.scope, call.path_id("webhook_id", _MISSING), call.body)
 
 
-@routes.add("DELETE", "/webhooks/{webhook_id}", answer=DeletedWebhook)
+@routes.add("DELETE", "/webhooks/{webhook_id}", answer=DeletedWebhook, audit="webhook.delete")
 async def delete(call: Call[Nothing, Nothing]) -> DeletedWebhook:
     """Delete a webhook and switch it off."""
     return await call.container.webhooks.delete(call.scope, call.path_id("webhook_id", _MISSING))
 
 
-@routes.add("POST", "/webhooks/{webhook_id}/rotate-secret", answer=WebhookWithSecret)
+@routes.add("POST", "/webhooks/{webhook_id}/rotate-secret", answer=WebhookWithSecret, audit="webhook.rotate")
 async def rotate(call: Call[Nothing, Nothing]) -> WebhookWithSecret:
     """Make a new signing secret; the one before it goes on signing for a day."""
     return await call.container.webhooks.rotate(call.scope, call.path_id("webhook_id", _MISSING))
 
 
-@routes.add("POST", "/webhooks/{webhook_id}/test", answer=QueuedDelivery, errors=_CONFLICT)
+@routes.add("POST", "/webhooks/{webhook_id}/test", answer=QueuedDelivery, errors=_CONFLICT, audit="webhook.test")
 async def test(call: Call[Nothing, Nothing]) -> QueuedDelivery:
     """Send `webhook.test` to it."""
     return await call.container.webhooks.test(call.scope, call.path_id("webhook_id", _MISSING))
@@ -74,6 +76,7 @@ async def deliveries(call: Call[Nothing, DeliveriesQuery]) -> list[Delivery]:
     "/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
     answer=QueuedDelivery,
     errors=_CONFLICT,
+    audit="webhook.redeliver",
 )
 async def redeliver(call: Call[Nothing, Nothing]) -> QueuedDelivery:
     """Send one delivery once more."""

@@ -32,7 +32,7 @@ def test_every_route_says_what_a_key_needs() -> None:
     for route in ROUTES:
         if route.public or route.path in NEEDS_NOTHING:
             assert route.needs is None
-        elif route.path.startswith(("/api-keys", "/webhooks", "/memory/user")):
+        elif route.path.startswith(("/api-keys", "/webhooks", "/memory/user", "/audit")):
             assert route.needs == "admin"
         elif route.method == "GET" or route.path == "/memory/search":
             assert route.needs == "memory:read"

@@ -39,7 +39,7 @@ from tests.reliability import Report
 WRITERS = 6
 BEFORE_S = 4.0
 AFTER_S = 3.0
-SETTLED_S = 180.0
+SETTLED_S = 300.0
 TIMEOUT_S = 3.0
 """What servers and workers give Elasticsearch."""
 FROZEN_S = 8.0
@@ -110,7 +110,7 @@ async def cluster(fault_engines: engines.Engines) -> AsyncIterator[Cluster]:
         }
         chosen = [ports.pick(0, "a server", "REMEMBR_PORT") for _ in range(2)]
         servers = [RemembrProcess("serve", settings, **common, **of_servers, REMEMBR_PORT=str(port)) for port in chosen]
-        workers = [WorkerProcess(settings, **common) for _ in range(2)]
+        workers = [WorkerProcess(settings, **common, REMEMBR_EMBEDDING_BATCH="16") for _ in range(2)]
         es = await stack.enter_async_context(open_elasticsearch(settings, fault_engines.elasticsearch_url))
         urls = [f"http://127.0.0.1:{port}{BASE_PATH}" for port in chosen]
         made = Cluster(settings, fault_engines, elasticsearch, redis, servers, workers, urls, es)
@@ -201,7 +201,7 @@ async def freeze_the_workers(cluster: Cluster) -> None:
         worker.freeze()
     try:
         # Longer than the lease of a delivery.
-        await asyncio.sleep(35)
+        await asyncio.sleep(32)
     finally:
         for worker in cluster.workers:
             worker.thaw()
@@ -258,7 +258,7 @@ FAULTS: dict[str, Fault] = {
     "Elasticsearch frozen for 8 s": freeze_elasticsearch,
     "Redis frozen for 8 s": freeze_redis,
     "a server frozen for 22 s": freeze_a_server,
-    "the workers frozen for 35 s": freeze_the_workers,
+    "the workers frozen for 32 s": freeze_the_workers,
     "disk full": fill_the_disk,
     "connections to Elasticsearch cut for 3 s": weather("elasticsearch", "cut", 3),
     "Elasticsearch's answers cut off for 3 s": weather("elasticsearch", "cut answers", 3),

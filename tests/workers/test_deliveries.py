@@ -326,7 +326,7 @@ async def test_the_purge_removes_old_deliveries_and_webhooks_that_were_deleted_l
             script=old | {"params": {"field": name}},
             refresh=True,
         )
-    receipt = await PurgeService(core.engine, LifecycleStore(core.engine), 30, 30).purge()
+    receipt = await PurgeService(core.engine, LifecycleStore(core.engine), core.settings).purge()
     assert (receipt["deliveries"], receipt["webhooks"]) == (1, 1)
     assert await client.data("GET", f"/webhooks/{created['id']}/deliveries") == []
     await client.error("GET", f"/webhooks/{other['id']}", 404, "WEBHOOK_NOT_FOUND")

@@ -184,7 +184,7 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     await redis.flushall()
     assert await redis.zcard(queue) == 0
     service = worker().service
-    purge = PurgeService(core.engine, LifecycleStore(core.engine), 30, 30)
+    purge = PurgeService(core.engine, LifecycleStore(core.engine), core.settings)
     reseal = ResealService(WebhookStore(core.engine), core.sealer)
     async with open_deliveries(core) as deliveries:
         await _until_ready(client, core, episode_id, WorkerContainer(core, service, purge, reseal, deliveries))

@@ -134,7 +134,7 @@ async def purgeable(core: Core, client: Client) -> str:
 
 def container_of(core: Core, worker: NewWorker, deliveries: DeliveryService) -> WorkerContainer:
     service = worker().service
-    purge = PurgeService(core.engine, LifecycleStore(core.engine), restore_days=30, deliveries_days=30)
+    purge = PurgeService(core.engine, LifecycleStore(core.engine), core.settings)
     reseal = ResealService(WebhookStore(core.engine), core.sealer)
     return WorkerContainer(core, service, purge, reseal, deliveries)
 
@@ -160,6 +160,7 @@ async def test_the_purge_job_removes_what_can_no_longer_be_restored_and_logs_a_r
         "sessions",
         "checkpoints",
         "webhooks",
+        "audit",
         "deliveries",
         "refresh_tokens",
         "idempotency",
