@@ -15,6 +15,7 @@ from app.audit.service import AuditService
 from app.audit.store import AuditStore
 from app.auth.service import AuthService
 from app.auth.store import AccountStore, ApiKeyStore, RefreshTokenStore
+from app.backlog import BacklogStore
 from app.checkpoints.automatic import AutomaticCheckpoints
 from app.checkpoints.service import CheckpointService
 from app.checkpoints.store import CheckpointStore
@@ -199,6 +200,7 @@ class WorkerContainer:
     embedding: EmbeddingService
     purge: PurgeService
     reseal: ResealService
+    backlog: BacklogStore
     webhooks: DeliveryService
 
 
@@ -218,7 +220,7 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
         purge = PurgeService(core.engine, LifecycleStore(core.engine), settings)
         deliveries = await stack.enter_async_context(open_deliveries(core))
         reseal = ResealService(WebhookStore(core.engine), core.sealer)
-        yield WorkerContainer(core, embedding, purge, reseal, deliveries)
+        yield WorkerContainer(core, embedding, purge, reseal, BacklogStore(core.engine), deliveries)
 
 
 def automatic_checkpoints(core: Core) -> AutomaticCheckpoints:

@@ -13,6 +13,7 @@ from app.checkpoints.routes import routes as checkpoint_routes
 from app.container import open_container
 from app.episodes.routes import routes as episode_routes
 from app.forgetting.routes import routes as forgetting_routes
+from app.http import metrics
 from app.http.cors import allow_origin, preflights
 from app.http.docs import docs_routes
 from app.http.health import PROBES
@@ -56,6 +57,8 @@ def create_app(settings: Settings) -> web.Application:
         for bare_route in bare_routes:
             app.router.add_get(base + bare_route.path, bare_route.handler)
             public |= {("GET", base + bare_route.path), ("HEAD", base + bare_route.path)}
+    app.router.add_get(metrics.PATH, metrics.read)
+    public |= {("GET", metrics.PATH), ("HEAD", metrics.PATH)}
     app[PUBLIC] = frozenset(public)
 
     @asynccontextmanager

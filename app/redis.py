@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 
+from app import metrics
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 RedisClient = aioredis.Redis
@@ -52,6 +54,7 @@ class RedisGate:
             return await work(self.client)
         except (RedisError, OSError) as error:
             self._closed_until = time.monotonic() + _REST_AFTER_FAILURE_S
+            metrics.REDIS_FAILURES.inc()
             log.warning("Redis did not answer; going on without it", extra={"error": repr(error)})
             return None
 

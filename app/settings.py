@@ -50,6 +50,13 @@ class Settings(BaseSettings):
         "INFO", description="Lowest level that is logged; logs are JSON lines on standard error."
     )
 
+    metrics_token: SecretStr | None = Field(
+        None, description="Token that `/metrics` asks for. Empty: only callers on the same machine may read it."
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port on which a worker serves its metrics, on `REMEMBR_HOST`; 0: none."
+    )
+
     # -- Elasticsearch
     elasticsearch_url: str | None = Field(
         None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -21,7 +22,7 @@ from types import FrameType
 from pydantic import SecretStr
 from rich.console import Console
 
-from app import engines
+from app import engines, metrics
 from app.engines import ports
 from app.engines.process import Command
 from app.engines.service import Plan, Service
@@ -86,6 +87,7 @@ def running(settings: Settings, console: Console) -> Iterator[Stack]:
                     "redis_url": stores.redis_url,
                 }
             )
+            os.environ[metrics.SHARED_DIR] = str(_emptied(settings.data_dir / "metrics"))
             asyncio.run(migrate(settings))
             root = f"http://{_reachable(settings.host)}:{port}"
             processes = [
@@ -105,6 +107,13 @@ def running(settings: Settings, console: Console) -> Iterator[Stack]:
                     process.ask_to_stop()
                 for process in processes:
                     process.stop()
+
+
+def _emptied(folder: Path) -> Path:
+    """A folder for what all processes count together; counts of processes that have ended say nothing now."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _reachable(host: str) -> str:

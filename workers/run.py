@@ -23,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app import metrics
 from app.container import WorkerContainer, open_worker_container
 from app.errors import EngineError, Unavailable
 from app.migrate import migrate
@@ -34,6 +35,7 @@ from workers import jobs
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 2
+MEASURE_EVERY_S = 15
 _POLL_S = 0.05
 # A job lost with its worker runs again after this plus ten seconds; one batch takes a few.
 _JOB_TIMEOUT_S = 60
@@ -58,14 +60,16 @@ async def work(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     await migrate(settings)
     async with open_worker_container(settings) as container:
-        sweeping = asyncio.create_task(_sweep_without_redis(container))
+        if settings.worker_metrics_port:
+            metrics.serve(settings.worker_metrics_port, settings.host)
+        beside = [asyncio.create_task(_sweep_without_redis(container)), asyncio.create_task(_measure(container))]
         try:
             while not stop.is_set():
                 await _work_once(settings, container, stop)
         finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 async def _work_once(settings: Settings, container: WorkerContainer, stop: asyncio.Event) -> None:
@@ -113,6 +117,26 @@ async def _sweep_without_redis(container: WorkerContainer) -> None:
             except Exception:
                 # As arq does with a job: what is due stays due, and a later round tries again.
                 log.exception("a sweep failed")
+
+
+async def _measure(container: WorkerContainer) -> None:
+    """Tell the metrics how much waits."""
+    while True:
+        try:
+            await note_backlog(container)
+        except Unavailable as error:
+            log.debug("nothing could be counted", extra={"error": error.message})
+        await asyncio.sleep(MEASURE_EVERY_S)
+
+
+async def note_backlog(container: WorkerContainer) -> None:
+    """Count what is due now. Raises Unavailable."""
+    for what, waiting in (await container.backlog.look()).items():
+        metrics.WAITING.labels(what).set(waiting.count)
+        metrics.OLDEST.labels(what).set(waiting.oldest_s)
+    queue = queue_name(container.core.settings.index_prefix)
+    if (jobs_waiting := await container.core.redis.attempt(lambda redis: redis.zcard(queue))) is not None:
+        metrics.WAITING.labels("jobs").set(jobs_waiting)
 
 
 async def _work_without_redis(container: WorkerContainer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch, OrjsonSerializer
 
+from app import metrics
 from app.errors import Unavailable
 from app.settings import Settings
 from app.types import JsonObject
@@ -33,6 +35,24 @@ class MissingDocument(Exception):
     """A write named a document or index that isn't there."""
 
 
+class _Measured(AsyncElasticsearch):
+    """Tells the metrics how long each operation took, and how it ended."""
+
+    async def perform_request(self, method: str, path: str, **more: Any) -> Any:
+        operation = more.get("endpoint_id") or path.rpartition("_")[2]
+        began, outcome = time.perf_counter(), "ok"
+        try:
+            return await super().perform_request(method, path, **more)
+        except ApiError as error:
+            outcome = str(error.meta.status)
+            raise
+        except (TimeoutError, TransportError):
+            outcome = "no answer"
+            raise
+        finally:
+            metrics.ELASTICSEARCH.labels(operation, outcome).observe(time.perf_counter() - began)
+
+
 @asynccontextmanager
 async def open_elasticsearch(settings: Settings, url: str) -> AsyncIterator[AsyncElasticsearch]:
     """A client that is closed at the end. url: one host, or several separated by commas.
@@ -48,7 +68,7 @@ async def open_elasticsearch(settings: Settings, url: str) -> AsyncIterator[Asyn
         options["basic_auth"] = (settings.elasticsearch_username, password)
     if settings.elasticsearch_ca_certs:
         options["ca_certs"] = str(settings.elasticsearch_ca_certs)
-    client = AsyncElasticsearch(
+    client = _Measured(
         [host.strip() for host in url.split(",")],
         serializer=OrjsonSerializer(),
         request_timeout=settings.elasticsearch_timeout_s,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from elasticsearch import AsyncElasticsearch
 
+from app import metrics
 from app.elastic.client import translate_errors
 from app.errors import Unavailable
 from app.redis import RedisClient, RedisGate
@@ -118,6 +119,7 @@ class Freshness:
         return f"{self._prefix}:{pair[0]}:{pair[1]}"
 
     async def _refresh_index(self, index: str) -> None:
+        metrics.REFRESHES.inc()
         with translate_errors("refreshing"):
             answer = await self._es.indices.refresh(index=index)
         if answer.body["_shards"]["failed"]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 from elasticsearch import AsyncElasticsearch
 
+from app import metrics
 from app.elastic.client import MissingDocument, VersionConflict, item_error, translate_errors
 from app.elastic.gather import Gather
 from app.types import JsonObject
@@ -101,6 +102,7 @@ class Writer:
         await self._gather.drain()
 
     async def _bulk(self, batch: Sequence[tuple[Write, bytes]]) -> list[Revision | Exception]:
+        metrics.COMMITS.observe(len(batch))
         with translate_errors("storing"):
             answer = await self._es.perform_request(
                 "POST",

@@ -9,6 +9,7 @@ from collections import OrderedDict
 
 import numpy as np
 
+from app import metrics
 from app.embedding.encoder import AsyncEncoder, EncodingError, ModelInfo, Vector
 from app.errors import EngineError, Unavailable
 
@@ -46,7 +47,9 @@ class QueryEmbedder:
         key = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
         if (vector := self._cache.get(key)) is not None:
             self._cache.move_to_end(key)
+            metrics.QUERY_VECTORS.labels("cache").inc()
             return vector
+        metrics.QUERY_VECTORS.labels("model").inc()
         task = self._running.get(key) or self._start(key, text)
         try:
             # Shielded: the one who asked first may go away, the others still wait for it.
@@ -84,7 +87,8 @@ class QueryEmbedder:
             logger.error("a search query could not be embedded", exc_info=error)
 
     async def _compute(self, key: bytes, text: str) -> Vector:
-        vector = await self._encoder.encode_query(text)
+        with metrics.timed(metrics.QUERY_EMBEDDING):
+            vector = await self._encoder.encode_query(text)
         if not np.isfinite(vector).all():
             raise EncodingError("the model gave a vector that isn't finite")
         vector.setflags(write=False)

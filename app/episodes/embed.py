@@ -15,6 +15,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from app import metrics
 from app.elastic.index import Document
 from app.embedding import DocumentEmbedder, EmbeddingFailure
 from app.episodes.due import DueStore, Said
@@ -73,7 +74,8 @@ class EmbeddingService:
         ]
         own_texts: list[str] = [document.source["content"] for document in documents]
         with_context = [(index, f"{context}\n{own_texts[index]}") for index, context in enumerate(contexts) if context]
-        vectors = await self._embedder.encode([*own_texts, *(text for _, text in with_context)])
+        with metrics.timed(metrics.EMBEDDING):
+            vectors = await self._embedder.encode([*own_texts, *(text for _, text in with_context)])
         own = vectors[: len(documents)]
         full = dict(zip((index for index, _ in with_context), vectors[len(documents) :], strict=True))
         outcomes = [
@@ -83,7 +85,10 @@ class EmbeddingService:
         saved = await self._due.save(outcomes)
         await self._forget_again(outcomes)
         failed = sum(changes["embedding_status"] == "failed" for _, changes in outcomes)
-        return Embedded(max(0, saved.written - failed), failed, saved.skipped)
+        done = Embedded(max(0, saved.written - failed), failed, saved.skipped)
+        for outcome, count in (("ready", done.ready), ("failed", done.failed), ("skipped", done.skipped)):
+            metrics.EMBEDDED.labels(outcome).inc(count)
+        return done
 
     async def _forget_again(self, outcomes: Sequence[tuple[Document, JsonObject]]) -> None:
         """What was deleted between reading and saving must not live on in a context: who deletes it

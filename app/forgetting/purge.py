@@ -6,6 +6,7 @@ import logging
 import time
 from datetime import timedelta
 
+from app import metrics
 from app.elastic.expiry import Expiry, purge_expired
 from app.elastic.index import Engine
 from app.elastic.indices import AUDIT, CHECKPOINTS, DELIVERIES, IDEMPOTENCY, REFRESH_TOKENS, SESSIONS, WEBHOOKS
@@ -61,5 +62,7 @@ class PurgeService:
         for expiry in self._expiries:
             receipt[expiry.definition.name] = await purge_expired(self._engine, expiry, now, wait_s=_WAIT_S)
         self._due = time.monotonic() + _OVERDUE_S
+        for index, count in receipt.items():
+            metrics.PURGED.labels(index).inc(count)
         log.info("purged", extra={"removed": receipt})
         return receipt

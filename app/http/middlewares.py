@@ -6,9 +6,10 @@ import logging
 import time
 import uuid
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from app import metrics
 from app.errors import AuthenticationError, MethodNotAllowed, NotFound, PayloadTooLarge, RemembrError
 from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID
 from app.http.responses import failure
@@ -34,7 +35,11 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
     clear_contextvars()
     bind_contextvars(request_id=request_id)
     began = time.perf_counter()
-    response = await handler(request)
+    with metrics.IN_FLIGHT.track_inprogress():
+        response = await handler(request)
+    took_s = time.perf_counter() - began
+    method = request.method if request.method in hdrs.METH_ALL else "other"
+    metrics.REQUESTS.labels(method, route_of(request), response.status).observe(took_s)
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
         if request.app[CONTAINER].settings.close_sync_clients and _loses_its_loop(request):
@@ -47,7 +52,7 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
             "method": request.method,
             "route": route_of(request),
             "status": response.status,
-            "ms": round((time.perf_counter() - began) * 1000, 1),
+            "ms": round(took_s * 1000, 1),
         },
     )
     return response

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from app import metrics
 from app.errors import RateLimited
 from app.http.origins import client_address
 from app.http.requests import CONTAINER, IDENTITY
@@ -59,6 +60,7 @@ async def _take(request: web.Request, buckets: Sequence[Bucket]) -> None:
         return
     request[VERDICT] = verdict
     if not verdict.allowed:
+        metrics.RATE_LIMITED.inc()
         error = RateLimited(f"Too many requests: {verdict.limit} a minute are allowed. Wait as Retry-After says.")
         error.retry_after_s = max(1, math.ceil(verdict.retry_s))
         raise error

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
+from app import metrics
 from app.errors import RemembrError
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
@@ -36,6 +37,7 @@ def bare(data: Any, status: int = 200) -> web.Response:
 
 def failure(error: RemembrError, request_id: str) -> web.Response:
     """`{"error": {code, message, details, request_id}}` with the error's status."""
+    metrics.ERRORS.labels(error.error).inc()
     body = {
         "code": error.error,
         "message": error.message,

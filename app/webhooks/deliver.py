@@ -15,6 +15,7 @@ from functools import partial
 
 import orjson
 
+from app import metrics
 from app.elastic.index import Document
 from app.elastic.scope import SystemScope
 from app.sealing import Sealer
@@ -78,6 +79,7 @@ class DeliveryService:
                 wanted += [(hook, body) for hook in wanting[source["org_id"]] if event["type"] in hook.events]
         await self._deliveries.create_all(_WORKER, wanted)
         await self._events.clear(causes)
+        metrics.FANNED_OUT.inc(len(causes))
         return len(causes)
 
     async def deliver_due(self) -> int:
@@ -155,6 +157,7 @@ class DeliveryService:
             at=now,
         )
         outcome = await self._sender.send(target.webhook.url, body, signed)
+        metrics.DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
         await self._deliveries.record(claimed, self._recorded(source["attempts"] + 1, outcome))
         return outcome
 

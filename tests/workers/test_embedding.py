@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from app.backlog import BacklogStore
 from app.container import Core, WorkerContainer, open_deliveries
 from app.embedding.encoder import AsyncEncoder, Encoder, Vector
 from app.episodes.lifecycle import LifecycleStore
@@ -187,7 +188,12 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     purge = PurgeService(core.engine, LifecycleStore(core.engine), core.settings)
     reseal = ResealService(WebhookStore(core.engine), core.sealer)
     async with open_deliveries(core) as deliveries:
-        await _until_ready(client, core, episode_id, WorkerContainer(core, service, purge, reseal, deliveries))
+        await _until_ready(
+            client,
+            core,
+            episode_id,
+            WorkerContainer(core, service, purge, reseal, BacklogStore(core.engine), deliveries),
+        )
 
 
 async def _until_ready(client: Client, core: Core, episode_id: str, container: WorkerContainer) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from app.backlog import BacklogStore
 from app.container import Core, WorkerContainer
 from app.elastic import by_query
 from app.elastic.by_query import StillRunning
@@ -136,7 +137,7 @@ def container_of(core: Core, worker: NewWorker, deliveries: DeliveryService) -> 
     service = worker().service
     purge = PurgeService(core.engine, LifecycleStore(core.engine), core.settings)
     reseal = ResealService(WebhookStore(core.engine), core.sealer)
-    return WorkerContainer(core, service, purge, reseal, deliveries)
+    return WorkerContainer(core, service, purge, reseal, BacklogStore(core.engine), deliveries)
 
 
 @proves("delete.purge")
