@@ -6,6 +6,7 @@ RemembrError
 ├── AuthorizationError    403  it is known, and not allowed
 ├── NotFound              404  it isn't there, or isn't the caller's
 ├── MethodNotAllowed      405
+├── RequestTimeout        408  its body took too long to come
 ├── ConflictError         409
 ├── Gone                  410  it was there and can't come back
 ├── PayloadTooLarge       413
@@ -88,6 +89,13 @@ class Gone(RemembrError):
 
     status = 410
     error = "GONE"
+
+
+class RequestTimeout(RemembrError):
+    """The request's body took too long to come."""
+
+    status = 408
+    error = "REQUEST_TIMEOUT"
 
 
 class PayloadTooLarge(RemembrError):

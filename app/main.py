@@ -16,6 +16,7 @@ from app.forgetting.routes import routes as forgetting_routes
 from app.http import metrics
 from app.http.cors import allow_origin, preflights
 from app.http.docs import docs_routes
+from app.http.hardening import protect
 from app.http.health import PROBES
 from app.http.middlewares import PUBLIC, authentication, errors, request_ids
 from app.http.rate_limits import rate_limits, show_limits
@@ -70,4 +71,5 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(container)
     app.on_response_prepare.append(show_limits)
     app.on_response_prepare.append(allow_origin)
+    app.on_response_prepare.append(protect)
     return app

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import signal
 import sys
+from contextlib import closing
 
 from aiohttp import web
 
+from app.http.hardening import at_most
 from app.main import BASE_PATH, create_app
 from app.migrate import migrate
 from app.settings import Settings
@@ -51,13 +53,19 @@ async def serve(settings: Settings, ready: asyncio.Future[int] | None = None) ->
     )
     await runner.setup()
     try:
-        shared = settings.workers > 1
-        site = web.TCPSite(runner, settings.host, settings.port, reuse_port=shared or None, backlog=_BACKLOG)
-        await site.start()
-        port: int = runner.addresses[0][1]
-        log.info("listening", extra={"url": f"http://{settings.host}:{port}{BASE_PATH}"})
-        if ready is not None:
-            ready.set_result(port)
-        await stop.wait()
+        assert runner.server is not None
+        listening = await loop.create_server(
+            at_most(settings.max_connections, runner.server),
+            settings.host,
+            settings.port,
+            reuse_port=settings.workers > 1 or None,
+            backlog=_BACKLOG,
+        )
+        with closing(listening):
+            port: int = listening.sockets[0].getsockname()[1]
+            log.info("listening", extra={"url": f"http://{settings.host}:{port}{BASE_PATH}"})
+            if ready is not None:
+                ready.set_result(port)
+            await stop.wait()
     finally:
         await runner.cleanup()

@@ -226,6 +226,12 @@ class Settings(BaseSettings):
             " commas; `*` for all. Empty: none."
         ),
     )
+    body_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds that a request's body may take to come; imports have their own."
+    )
+    max_connections: int = Field(
+        5_000, ge=0, description="Connections of one server process; more are answered 503. 0: no limit."
+    )
     close_sync_clients: bool = Field(
         True,
         description=(

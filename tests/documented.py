@@ -17,7 +17,7 @@ from app.http.openapi import document
 from app.main import BASE_PATH, DOCS, ROUTES
 
 DOCUMENT = document(ROUTES, (*PROBES, *DOCS), BASE_PATH)
-_OWN_HEADERS = re.compile(r"x-(?!content-type-options)|ratelimit|retry-after|www-authenticate")
+_OWN_HEADERS = re.compile(r"x-(?!content-type-options|frame-options)|ratelimit|retry-after|www-authenticate")
 
 
 def _pattern(template: str) -> re.Pattern[str]:

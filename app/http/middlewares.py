@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from app import metrics
-from app.errors import AuthenticationError, MethodNotAllowed, NotFound, PayloadTooLarge, RemembrError
+from app.errors import AuthenticationError, MethodNotAllowed, NotFound, PayloadTooLarge, RemembrError, RequestTimeout
 from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID
 from app.http.responses import failure
 from app.logs import bind_contextvars, clear_contextvars
@@ -81,6 +81,11 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     request_id = request[REQUEST_ID]
     try:
         return await handler(request)
+    except RequestTimeout as error:
+        response = failure(error, request_id)
+        # What is still to come is no new request.
+        response.force_close()
+        return response
     except RemembrError as error:
         return failure(error, request_id)
     except web.HTTPMethodNotAllowed as error:

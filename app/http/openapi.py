@@ -21,6 +21,7 @@ from app.errors import (
     PayloadTooLarge,
     RateLimited,
     RemembrError,
+    RequestTimeout,
     Unavailable,
     UnsupportedMediaType,
     ValidationFailed,
@@ -84,7 +85,7 @@ def errors_of(route: Route) -> set[type[RemembrError]]:
     if _PLACEHOLDER.search(route.path):
         found.add(NotFound)
     if route.body is not Nothing or route.sends != JSON:
-        found |= {BadRequest, UnsupportedMediaType, ValidationFailed}
+        found |= {BadRequest, RequestTimeout, UnsupportedMediaType, ValidationFailed}
     if route.query is not Nothing or route.keyed:
         found.add(ValidationFailed)
     if route.keyed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, TypeVar, get_origin
 
@@ -9,7 +10,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
+from app.errors import BadRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType, ValidationFailed
 from app.idempotency.models import KEY_MAX_CHARS
 from app.validation import validation_failed
 
@@ -58,7 +59,10 @@ async def read_body(request: web.Request, model: type[M]) -> M:
 
 async def _raw(request: web.Request) -> bytes:
     try:
-        return await request.read()
+        async with asyncio.timeout(request.app[CONTAINER].settings.body_timeout_s):
+            return await request.read()
+    except TimeoutError:
+        raise RequestTimeout("The body took too long to come; send it again, or less at once.") from None
     except web.HTTPRequestEntityTooLarge as error:
         limit = request.client_max_size
         raise PayloadTooLarge(f"The body is larger than {limit} bytes; send less at once.") from error
