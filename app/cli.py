@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.progress import Progress
 
 from app import logs
 from app.errors import EngineError, RemembrError
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.backup import Backup
+
+# Snapshots of large indices begin slowly.
+_PATIENT_S = 120.0
 
 app = typer.Typer(
     help="Run and look after a Remembr server. Settings are environment variables: docs/configuration.md.",
@@ -141,6 +148,79 @@ async def _templates(settings: Settings, apply: bool) -> None:
 def main() -> None:
     """Entry point."""
     app(prog_name="remembr-server")
+
+
+@app.command()
+def backup(
+    keep: Annotated[int, typer.Option(help="Remove all backups but the newest so many; 0 keeps all.", min=0)] = 0,
+    show: Annotated[bool, typer.Option("--list", help="Only list the backups that there are.")] = False,
+) -> None:
+    """Take a snapshot of everything, while all goes on."""
+    with _settings() as settings:
+        asyncio.run(_backup(settings, keep, show))
+
+
+async def _backup(settings: Settings, keep: int, show: bool) -> None:
+    async with _backups(settings) as backups:
+        if not show:
+            with _shards("Backing up") as progress:
+                taken = await backups.take(progress)
+            console.print(f"{taken.name}: {sum(taken.documents.values())} documents", highlight=False)
+            for name in await backups.keep(keep) if keep else []:
+                console.print(f"{name} removed", highlight=False)
+            return
+        for snapshot in await backups.all():
+            state = "" if snapshot.complete else "  (not complete)"
+            count = sum(snapshot.documents.values())
+            console.print(
+                f"{snapshot.name}  {snapshot.taken_at:%Y-%m-%d %H:%M}  {count} documents{state}", highlight=False
+            )
+
+
+@app.command()
+def restore(
+    name: Annotated[str | None, typer.Argument(help="Which backup; the newest when left out.")] = None,
+    replace: Annotated[bool, typer.Option(help="Replace what is there now: it is lost.")] = False,
+) -> None:
+    """Put everything back as it was in a backup. Stop servers and workers before."""
+    with _settings() as settings:
+        asyncio.run(_restore(settings, name, replace))
+
+
+async def _restore(settings: Settings, name: str | None, replace: bool) -> None:
+    from app.migrate import migrate
+
+    async with _backups(settings) as backups:
+        snapshot = await backups.find(name)
+        with _shards("Restoring") as progress:
+            restored = await backups.restore(snapshot, progress, replace=replace)
+    await migrate(settings)
+    for index, count in sorted(restored.items()):
+        console.print(f"{index}: {count} documents", highlight=False)
+    console.print(f"[bold green]Restored[/] {snapshot.name}; start servers and workers again.", highlight=False)
+
+
+@asynccontextmanager
+async def _backups(settings: Settings) -> AsyncIterator[Backup]:
+    from app.backup import Backup
+    from app.elastic.client import open_elasticsearch
+
+    if not settings.elasticsearch_url:
+        raise EngineError("Set REMEMBR_ELASTICSEARCH_URL to the cluster to look at.")
+    patient = settings.model_copy(update={"elasticsearch_timeout_s": _PATIENT_S})
+    async with open_elasticsearch(patient, settings.elasticsearch_url) as es:
+        yield Backup(es, settings)
+
+
+@contextmanager
+def _shards(doing: str) -> Iterator[Callable[[int, int], None]]:
+    with Progress(console=console) as bar:
+        task = bar.add_task(doing)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
 
 
 if __name__ == "__main__":

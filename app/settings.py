@@ -6,6 +6,7 @@ Each field is the environment variable `REMEMBR_<NAME>`; its description is the 
 
 from __future__ import annotations
 
+import json
 import os
 from ipaddress import ip_network
 from pathlib import Path
@@ -85,6 +86,17 @@ class Settings(BaseSettings):
     group_commit: bool = Field(
         True,
         description="Concurrent writes share one request to Elasticsearch; false, to measure what that gains.",
+    )
+
+    backup_repository: str = Field(
+        "", description="Name of the snapshot repository that backups go to. Empty: `<index prefix>-backups`."
+    )
+    backup_type: str = Field(
+        "fs", description="Type of that repository where it has to be registered: `fs`, `s3`, `gcs`, `azure`, `url`."
+    )
+    backup_settings: str = Field(
+        '{"location": "remembr"}',
+        description="Its settings as JSON. A relative location lies below Elasticsearch's `path.repo`.",
     )
 
     # -- Redis
@@ -255,6 +267,13 @@ class Settings(BaseSettings):
     def allowed_origins(self) -> list[str]:
         """`cors_origins`, one by one."""
         return [origin.rstrip("/") for origin in _parts(self.cors_origins)]
+
+    @field_validator("backup_settings")
+    @classmethod
+    def _is_json(cls, value: str) -> str:
+        if not isinstance(json.loads(value), dict):
+            raise ValueError("must be a JSON object")
+        return value
 
     @field_validator("encryption_keys", "jwt_secret")
     @classmethod
