@@ -6,12 +6,15 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from app import logs
@@ -20,6 +23,7 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.backup import Backup
+    from app.doctor import Finding
 
 # Snapshots of large indices begin slowly.
 _PATIENT_S = 120.0
@@ -148,6 +152,38 @@ async def _templates(settings: Settings, apply: bool) -> None:
 def main() -> None:
     """Entry point."""
     app(prog_name="remembr-server")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON on standard output.")] = False,
+) -> None:
+    """Look the installation over and say what to do. Exit code 1 when something is bad."""
+    with _settings() as settings:
+        findings = asyncio.run(_examine(settings))
+    if as_json:
+        typer.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2).decode())
+    else:
+        for finding in findings:
+            advice = f" [dim]{escape(finding.advice)}[/]" if finding.advice else ""
+            console.print(
+                f"{_MARKS[finding.state]} [bold]{finding.about}[/]: {escape(finding.said)}.{advice}", soft_wrap=True
+            )
+    raise typer.Exit(1 if any(finding.state == "bad" for finding in findings) else 0)
+
+
+async def _examine(settings: Settings) -> list[Finding]:
+    from app.container import open_core
+    from app.doctor import examine, wait_for
+
+    # What isn't fit for production is a finding here, and no reason to stop.
+    lenient = settings.model_copy(update={"environment": "development"})
+    async with open_core(lenient) as core:
+        return await wait_for(examine(replace(core, settings=settings)), _DOCTOR_S)
+
+
+_MARKS = {"good": "[green]✓[/]", "look": "[yellow]![/]", "bad": "[bold red]✗[/]"}
+_DOCTOR_S = 60.0
 
 
 @app.command()
