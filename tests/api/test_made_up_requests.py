@@ -25,7 +25,7 @@ MODES = [
     # What takes nothing can't be asked wrongly.
     if mode is GenerationMode.POSITIVE or operation.get("parameters") or "requestBody" in operation
 ]
-EXAMPLES = 15
+EXAMPLES = 10
 NDJSON = "application/x-ndjson"
 
 
