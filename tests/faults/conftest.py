@@ -33,17 +33,25 @@ BACK_S = 90.0
 @pytest.fixture(scope="package")
 def fault_engines() -> Iterator[engines.Engines]:
     """An Elasticsearch and a Redis of this folder's own, started once."""
-    with tempfile.TemporaryDirectory(prefix="remembr-faults-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        settings = Settings(
-            data_dir=Path(folder),
-            elasticsearch_url=None,
-            redis_url=None,
-            elasticsearch_heap="512m",
-            elasticsearch_java_options=engines.SHORT_LIVED,
-        )
-        with engines.start(settings) as started:
-            yield started
+    with (
+        tempfile.TemporaryDirectory(prefix="remembr-faults-", ignore_cleanup_errors=True) as folder,
+        engines.start(embedded(Path(folder))) as started,
+    ):
+        yield started
+
+
+def embedded(folder: Path) -> Settings:
+    """Settings of engines that are started for a test, small, with their data in that folder."""
+    folder.chmod(0o755)
+    return Settings(
+        data_dir=folder,
+        elasticsearch_url=None,
+        redis_url=None,
+        elasticsearch_heap="512m",
+        elasticsearch_java_options=engines.SHORT_LIVED,
+        jwt_secret=SecretStr("a-secret-for-tests-that-is-long-enough"),
+        bcrypt_rounds=4,
+    )
 
 
 @pytest.fixture(scope="package")

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from app import engines
 from app.container import open_worker_container
@@ -24,6 +23,7 @@ from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
+from tests.faults.conftest import embedded
 from workers.run import make_worker
 
 pytestmark = pytest.mark.slow
@@ -33,16 +33,7 @@ COMMAND_TIMEOUT_S = 120
 @pytest.fixture
 def own_engines() -> Iterator[tuple[Settings, engines.Engines]]:
     with tempfile.TemporaryDirectory(prefix="remembr-backup-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        settings = Settings(
-            data_dir=Path(folder),
-            elasticsearch_url=None,
-            redis_url=None,
-            elasticsearch_heap="512m",
-            elasticsearch_java_options=engines.SHORT_LIVED,
-            jwt_secret=SecretStr("a-secret-for-tests-that-is-long-enough"),
-            bcrypt_rounds=4,
-        )
+        settings = embedded(Path(folder))
         with engines.start(settings) as started:
             addresses = {"elasticsearch_url": started.elasticsearch_url, "redis_url": started.redis_url}
             yield settings.model_copy(update=addresses), started
