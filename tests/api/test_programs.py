@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.client import Client
 from tests.conftest import NewOrganisation
 
-PROGRAMS = 12
+PROGRAMS = 8
 STEPS = 14
 TAGS = ("kind:red", "kind:blue")
 
