@@ -1,11 +1,12 @@
 """What the faults did, and docs/reliability.md, whose tables are written from a run or held against one.
 
-`pytest -m slow --write-reliability` puts the figures of the run into the page. Without it a fault that the
+`--write-reliability` puts the figures of a run into the page, those of what it ran. Without it a fault that the
 page has no row for is a failure; figures may differ, no run is like another.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ COLUMNS = {
 
 Row = tuple[str, ...]
 _rows: dict[str, dict[str, Row]] = {table: {} for table in COLUMNS}
+_cases: Counter[str] = Counter()
 _PROBLEMS = pytest.StashKey[list[str]]()
 
 Report = Callable[..., None]
@@ -40,6 +42,12 @@ def reliability() -> Report:
         print(" | ".join(f"{name} {cell}" for name, cell in zip(COLUMNS[table], row, strict=True)))
 
     return report
+
+
+def fuzzed(fuzzer: str, cases: int) -> None:
+    """Count cases of made-up input that went well; one that doesn't fails its test, and so nothing is written."""
+    _cases[fuzzer] += cases
+    _rows["fuzz"][fuzzer] = (fuzzer, f"{_cases[fuzzer]:,}", "0", "0")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,6 +14,7 @@ from schemathesis.core import NotSet
 
 from tests.client import Client
 from tests.documented import DOCUMENT
+from tests.reliability import fuzzed
 
 # Without `security`, so that it makes up no credentials: the client has its own.
 SCHEMA = schemathesis.openapi.from_dict({key: value for key, value in DOCUMENT.items() if key != "security"})
@@ -73,3 +74,5 @@ async def test_every_answer_is_as_documented_and_none_is_a_crash(
         # The client holds the answer against the document.
         response = await member.send(method, case.formatted_path, **sent(case))
         assert response.status_code < 500, case.as_curl_command()
+    kind = "right" if mode is GenerationMode.POSITIVE else "wrong"
+    fuzzed(f"{kind} requests made up from the OpenAPI document", len(made))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.client import Client
 from tests.conftest import NewOrganisation
+from tests.reliability import fuzzed
 
 PROGRAMS = 8
 STEPS = 14
@@ -136,3 +137,4 @@ async def test_any_program_of_calls_leaves_what_its_answers_say(
     for act, one, two in program:
         await step(client, stranger, model, act, one, two)
     await compare(client, model)
+    fuzzed("programs of calls, against a model", 1)
