@@ -181,9 +181,13 @@ async def test_a_lost_nudge_is_found_by_the_sweep(client: Client, core: Core, wo
     async def nudged() -> bool:
         return bool(await redis.zcard(queue))
 
+    async def forgotten() -> bool:
+        await redis.flushall()
+        await asyncio.sleep(0.2)  # a nudge that was being sent may still come in, after the flush
+        return not await redis.zcard(queue)
+
     await eventually(nudged, READY_TIMEOUT_S)
-    await redis.flushall()
-    assert await redis.zcard(queue) == 0
+    await eventually(forgotten, READY_TIMEOUT_S)
     service = worker().service
     purge = PurgeService(core.engine, LifecycleStore(core.engine), core.settings)
     reseal = ResealService(WebhookStore(core.engine), core.sealer)
@@ -220,4 +224,5 @@ async def test_nudges_for_the_same_work_become_one_job(client: Client, core: Cor
         return await core.outbox.last_nudge(EMBED) is not None and await redis.zcard(queue) > 0
 
     await eventually(nudged, READY_TIMEOUT_S)
-    assert await redis.zcard(queue) == 1
+    jobs = await redis.zrange(queue, 0, -1)
+    assert len([job for job in jobs if EMBED in job]) == 1
