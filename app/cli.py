@@ -236,6 +236,26 @@ async def _restore(settings: Settings, name: str | None, replace: bool) -> None:
     console.print(f"[bold green]Restored[/] {snapshot.name}; start servers and workers again.", highlight=False)
 
 
+@app.command()
+def reindex(
+    index: Annotated[str, typer.Argument(help="Which index.")] = "episodes",
+    model: Annotated[str | None, typer.Option(help="Embed everything by this model, as in the settings.")] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the index before.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Remove the index before.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only show which indices there are.")] = False,
+    per_second: Annotated[float, typer.Option(help="Documents a second at most; -1: no limit.")] = -1,
+) -> None:
+    """Make an index anew by this release's template, or for another model, while servers and workers go on."""
+    from app.reindex.command import Action, reindex
+
+    chosen: dict[Action, bool] = {"rollback": rollback, "finish": finish, "status": status}
+    actions = [action for action, wanted in chosen.items() if wanted] or ["run"]
+    with _settings() as settings:
+        if len(actions) > 1:
+            raise EngineError("Say one of --rollback, --finish and --status.")
+        asyncio.run(reindex(settings, console, actions[0], index=index, model=model, per_s=per_second))
+
+
 @asynccontextmanager
 async def _backups(settings: Settings) -> AsyncIterator[Backup]:
     from app.backup import Backup

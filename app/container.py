@@ -31,6 +31,7 @@ from app.episodes.lifecycle import LifecycleStore
 from app.episodes.service import EpisodeService
 from app.episodes.store import EpisodeStore
 from app.errors import EngineError, Unavailable
+from app.following import following
 from app.forgetting.purge import PurgeService
 from app.forgetting.service import ForgettingService
 from app.idempotency.store import OnceStore
@@ -139,7 +140,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(tokens.prepare, settings.cache_dir)
         core = await stack.enter_async_context(open_core(settings))
-        embedder = await stack.enter_async_context(open_query_embedder(settings))
+        embedder = await stack.enter_async_context(following(core.es, settings, open_query_embedder))
         session_store = SessionStore(core.engine, core.once)
         episode_store = EpisodeStore(core.engine, core.once)
         checkpoint_store = CheckpointStore(core.engine, core.once)
@@ -187,7 +188,9 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
                 allowed=parse_networks(settings.webhook_allowed_networks),
             ),
             ExportService(EpisodeArchive(core.engine)),
-            ImportService(episode_store, session_store, core.outbox, embedder.info, settings.content_max_chars),
+            ImportService(
+                episode_store, session_store, core.outbox, lambda: embedder().info, settings.content_max_chars
+            ),
             audit,
         )
 
@@ -209,7 +212,7 @@ async def open_worker_container(settings: Settings) -> AsyncIterator[WorkerConta
     """Everything the embedding worker needs, model loaded."""
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings))
-        embedder = await stack.enter_async_context(open_document_embedder(settings))
+        embedder = await stack.enter_async_context(following(core.es, settings, open_document_embedder))
         embedding = EmbeddingService(
             DueStore(core.engine),
             embedder,

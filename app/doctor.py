@@ -14,6 +14,7 @@ from elasticsearch import ApiError
 from app.backlog import BacklogStore
 from app.container import Core
 from app.elastic.client import translate_errors
+from app.elastic.generations import model_of
 from app.elastic.indices import EPISODES, INDICES, plan
 from app.embedding import describe
 from app.errors import EngineError, RemembrError
@@ -139,8 +140,7 @@ async def _blocks(core: Core) -> list[Finding]:
 
 
 async def _templates(core: Core) -> list[Finding]:
-    info = await describe(core.settings)
-    changes = await plan(core.es, core.settings, info.dims)
+    changes = await plan(core.es, core.settings, (await describe(core.settings)).dims)
     wrong = [change for change in changes if change.state != "keep"]
     if any(change.state == "newer" for change in wrong):
         return [Finding("templates", "look", "a newer release wrote them", "Update this release as well.")]
@@ -218,8 +218,21 @@ async def _redis(core: Core) -> list[Finding]:
 
 
 async def _model(core: Core) -> list[Finding]:
-    info = await describe(core.settings)
     alias = EPISODES.alias(core.settings.index_prefix)
+    made_for = await model_of(core.es, alias)
+    if made_for is not None:
+        wanted = core.settings.embedding_model
+        if made_for.name == wanted:
+            return [Finding("model", "good", f"{made_for.model_id}, {made_for.dims} dimensions")]
+        return [
+            Finding(
+                "model",
+                "look",
+                f"the episodes are embedded by {made_for.name}, the settings name {wanted}",
+                f"Run `remembr-server reindex --model {wanted}`, or set REMEMBR_EMBEDDING_MODEL={made_for.name}.",
+            )
+        ]
+    info = await describe(core.settings)
     with translate_errors("looking at the vectors"):
         mappings = (await core.es.options(ignore_status=404).indices.get_mapping(index=alias)).body
     dims = {

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
     elasticsearch_java_options: str = Field(
         "", description="More Java options of the embedded Elasticsearch, separated by spaces."
     )
+    elasticsearch_nodes: int = Field(
+        1,
+        ge=1,
+        le=5,
+        description="Nodes of the embedded Elasticsearch, each with such a heap; of three, one may end.",
+    )
     elasticsearch_start_timeout_s: float = Field(
         180.0, gt=0, description="Seconds that the embedded Elasticsearch may take to answer."
     )

@@ -97,11 +97,10 @@ def running(settings: Settings, console: Console) -> Iterator[Stack]:
                     for number in range(settings.workers)
                 ),
             ]
-            started = [service for service in (stores.redis, stores.elasticsearch) if service]
             try:
                 for process in processes:
                     process.start(console)
-                yield Stack(settings, root + BASE_PATH, [*started, *processes])
+                yield Stack(settings, root + BASE_PATH, [*stores.services, *processes])
             finally:
                 for process in reversed(processes):
                     process.ask_to_stop()

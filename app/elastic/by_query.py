@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from elasticsearch import AsyncElasticsearch
 
-from app.elastic.client import MissingDocument, item_error, translate_errors
+from app.elastic.client import MissingDocument, Moving, item_error, translate_errors
 from app.errors import Unavailable
 from app.types import JsonObject
 
@@ -61,7 +61,14 @@ async def run(es: AsyncElasticsearch, target: Target, refresh: Callable[[str], A
         matching = await _count(es, target)
         if matching == 0:
             return done
-        status = await _pass(es, target, matching, deadline)
+        try:
+            status = await _pass(es, target, matching, deadline)
+        except Moving:
+            # The next pass meets what it has left, in the index that has taken its place.
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_SLOWEST_POLL_S)
+            continue
         done += _handled(status)
         if not status["version_conflicts"]:
             return done
@@ -87,13 +94,15 @@ async def _pass(es: AsyncElasticsearch, target: Target, matching: int, deadline:
     if target.routing is not None:
         params["routing"] = target.routing
     with translate_errors("changing many documents"):
-        answer = await es.perform_request(
+        answer = await es.options(ignore_status=403).perform_request(
             "POST",
             f"/{target.index}/{path}",
             params=params,
             headers={"content-type": "application/json", "accept": "application/json"},
             body=body,
         )
+    if "error" in answer.body:
+        raise item_error(answer.body["error"], "changing many documents", answer.meta.status)
     if direct:
         return _checked(answer.body)
     return await _followed(es, str(answer.body["task"]), path, matching, deadline)

@@ -107,7 +107,7 @@ class ScopedIndex:
             raise item_error(found["error"], "reading")
         if not found.get("found") or not scope.allows(found["_source"], self._definition.ownership):
             return None
-        return Document(document_id, found["_source"], Revision(found["_seq_no"], found["_primary_term"]))
+        return Document(document_id, found["_source"], _revision(found))
 
     async def freshen(self, scope: AnyScope) -> str | None:
         """Make all answered writes of the scope searchable; see Freshness.ensure."""
@@ -290,6 +290,10 @@ class ScopedIndex:
         return Write(action, self.alias, document_id, owner, routing, body, guard)
 
 
+def _revision(found: JsonObject) -> Revision:
+    return Revision(found["_seq_no"], found["_primary_term"], found["_index"])
+
+
 def _as_arguments(body: JsonObject) -> dict[str, Any]:
     renamed = {"_source": "source", "from": "from_"}
     return {renamed.get(key, key): value for key, value in body.items()}
@@ -303,7 +307,7 @@ def _found(answer: JsonObject) -> Found:
             score=hit.get("_score") or 0.0,
             sort=hit.get("sort", []),
             named=hit.get("matched_queries") or {},
-            revision=Revision(hit["_seq_no"], hit["_primary_term"]) if "_seq_no" in hit else None,
+            revision=_revision(hit) if "_seq_no" in hit else None,
         )
         for hit in answer["hits"]["hits"]
     ]

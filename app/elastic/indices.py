@@ -17,6 +17,7 @@ import orjson
 from elasticsearch import AsyncElasticsearch, BadRequestError, NotFoundError
 
 from app.elastic.client import translate_errors
+from app.elastic.generations import IndexModel, generations, model_of, note
 from app.elastic.scope import Ownership
 from app.errors import EngineError
 from app.settings import Settings
@@ -133,7 +134,10 @@ def _fill(node: Any, placeholders: Mapping[str, Any]) -> Any:
 
 
 async def plan(es: AsyncElasticsearch, settings: Settings, dims: int) -> list[TemplateChange]:
-    """Compare every template with the cluster's, in the order in which they must be applied."""
+    """Compare every template with the cluster's, in the order in which they must be applied. dims: of the model, where
+    no episodes index says which it is made for."""
+    if made_for := await model_of(es, EPISODES.alias(settings.index_prefix)):
+        dims = made_for.dims
     placeholders = values(settings, dims)
     changes = []
     for name in COMPONENTS:
@@ -191,22 +195,35 @@ def _normal(node: Any) -> Any:
     return str(node)
 
 
-async def ensure(es: AsyncElasticsearch, settings: Settings, dims: int) -> list[TemplateChange]:
+async def ensure(es: AsyncElasticsearch, settings: Settings, model: IndexModel) -> list[TemplateChange]:
     """Apply what `plan` found and create the indices that are missing. Safe to run at every start.
 
-    Raises EngineError when the episodes index was made for vectors of another length.
+    model: whose vectors an episodes index is made for, where there is none. Raises EngineError when there is one of
+    another length that doesn't say whose it is.
     """
-    changes = await plan(es, settings, dims)
+    episodes = EPISODES.alias(settings.index_prefix)
+    made_for = await model_of(es, episodes)
+    model = made_for or model
+    changes = await plan(es, settings, model.dims)
     for change in changes:
         if change.state == "newer":
             log.warning("A newer release wrote this template; it is left as it is", extra={"template": change.name})
         elif change.state != "keep":
             await _apply(es, change)
-    placeholders = values(settings, dims)
+    placeholders = values(settings, model.dims)
     for index in INDICES:
         await _create_index(es, index, settings.index_prefix)
         await _add_fields(es, index, placeholders)
-    await _check_dims(es, EPISODES.alias(settings.index_prefix), dims, settings.embedding_model)
+    if made_for is None:
+        await _check_dims(es, episodes, model)
+        for generation in await generations(es, episodes):
+            if generation.live:
+                await note(es, generation.name, embedding=model.meta())
+    elif made_for.name != settings.embedding_model:
+        log.warning(
+            "The episodes are embedded by another model than the settings name: see `remembr-server reindex --model`",
+            extra={"model": made_for.name, "settings": settings.embedding_model},
+        )
     return changes
 
 
@@ -224,6 +241,7 @@ async def _apply(es: AsyncElasticsearch, change: TemplateChange) -> None:
                 composed_of=body["composed_of"],
                 priority=body["priority"],
                 template=body["template"],
+                allow_auto_create=body["allow_auto_create"],
                 meta=body["_meta"],
             )
 
@@ -259,13 +277,13 @@ async def _add_fields(es: AsyncElasticsearch, index: IndexDefinition, placeholde
                 await es.indices.put_mapping(index=name, properties=missing)
 
 
-async def _check_dims(es: AsyncElasticsearch, alias: str, dims: int, model: str) -> None:
+async def _check_dims(es: AsyncElasticsearch, alias: str, model: IndexModel) -> None:
     with translate_errors("reading the mapping"):
         mappings = await es.indices.get_mapping(index=alias)
     for name, mapping in mappings.body.items():
         stored = mapping["mappings"]["properties"]["content_vector"]["dims"]
-        if stored != dims:
+        if stored != model.dims:
             raise EngineError(
-                f"Index {name} holds vectors of {stored} dimensions, the model {model} gives {dims}. Set"
+                f"Index {name} holds vectors of {stored} dimensions, the model {model.name} gives {model.dims}. Set"
                 " REMEMBR_EMBEDDING_MODEL to the model it was made for, or REMEMBR_INDEX_PREFIX to start a new one."
             )

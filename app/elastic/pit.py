@@ -25,16 +25,26 @@ PAGE_BYTES = 1024 * 1024
 
 
 async def pages(
-    es: AsyncElasticsearch, *, index: str, routing: str | None, body: JsonObject, max_rows: int
+    es: AsyncElasticsearch,
+    *,
+    index: str,
+    routing: str | None,
+    body: JsonObject,
+    max_rows: int,
+    shard: int | None = None,
 ) -> AsyncGenerator[JsonObject, None]:
     """Answers of a search, one page after another, of at most `max_rows` and about 1 MiB each.
 
-    body: the search's, with a sort. Close the generator (`contextlib.aclosing`) when leaving it early.
-    Raises Unavailable, and MissingDocument when a page was left unread for ten minutes.
+    body: the search's, with a sort. shard: only of that one. Close the generator (`contextlib.aclosing`) when leaving
+    it early. Raises Unavailable, and MissingDocument when a page was left unread for ten minutes.
     """
     with translate_errors("opening a point in time"):
         opened = await es.open_point_in_time(
-            index=index, keep_alive=KEEP_ALIVE, routing=routing, preference=routing, allow_partial_search_results=False
+            index=index,
+            keep_alive=KEEP_ALIVE,
+            routing=routing,
+            preference=routing if shard is None else f"_shards:{shard}",
+            allow_partial_search_results=False,
         )
     point: str = opened.body["id"]
     size, after = min(FIRST_PAGE, max_rows), None

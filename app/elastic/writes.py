@@ -6,6 +6,8 @@ for all of its items (docs/decisions/0002-group-commit.md).
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,8 +16,9 @@ import orjson
 from elasticsearch import AsyncElasticsearch
 
 from app import metrics
-from app.elastic.client import MissingDocument, VersionConflict, item_error, translate_errors
+from app.elastic.client import MissingDocument, Moving, VersionConflict, item_error, translate_errors
 from app.elastic.gather import Gather
+from app.elastic.generations import break_move
 from app.types import JsonObject
 
 MAX_OPERATIONS = 1_000
@@ -27,15 +30,24 @@ _BESIDE = 8
 # As many as clients that write at once in the benchmark that compares.
 _MAX_IN_FLIGHT_ALONE = 16
 
+MOVE_WAIT_S = 10.0
+"""How long a write waits for an index that is being replaced by another; that takes a second or two."""
+_MOVE_LOOK_S = 0.05
+_BROKEN_WAIT_S = 1.0
+
 Action = Literal["create", "index", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Which state of a document was read; a guarded write fails when it has changed since."""
+    """Which state of a document was read, and in which index; a guarded write fails when it has changed since.
+
+    Numbers of one index mean nothing in the one that takes its place, so a guarded write goes to that of its read.
+    """
 
     seq_no: int
     primary_term: int
+    index: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,12 @@ class Write:
 
     def lines(self) -> bytes:
         """The item's lines of newline-delimited JSON."""
-        target: JsonObject = {"_index": self.index, "_id": self.id}
+        target: JsonObject = {"_id": self.id}
+        if self.guard is None:
+            # Without it a missing alias would be made an index, of no template.
+            target |= {"_index": self.index, "require_alias": True}
+        else:
+            target |= {"_index": self.guard.index}
         if self.routing is not None:
             target["routing"] = self.routing
         if self.guard is not None:
@@ -90,16 +107,69 @@ class Writer:
     async def write(self, write: Write) -> Revision:
         """Do one write. Raises VersionConflict, MissingDocument or Unavailable."""
         lines = write.lines()
-        return await self._gather.submit((write, lines), len(lines))
+        try:
+            return await self._gather.submit((write, lines), len(lines))
+        except Moving:
+            (result,) = await self._once_moved([write])
+            if isinstance(result, BaseException):
+                raise result from None
+            return result
 
     async def write_all(self, writes: Sequence[Write]) -> list[Revision | BaseException]:
         """Do many; each has its own result or exception, in order."""
-        prepared = [(write, write.lines()) for write in writes]
-        return await self._gather.submit_all([(item, len(item[1])) for item in prepared])
+        results = await self._submit(writes)
+        moving = [place for place, result in enumerate(results) if isinstance(result, Moving)]
+        if moving:
+            later = await self._once_moved([writes[place] for place in moving])
+            for place, result in zip(moving, later, strict=True):
+                results[place] = result
+        return results
 
     async def drain(self) -> None:
         """Wait for what is under way."""
         await self._gather.drain()
+
+    async def _submit(self, writes: Sequence[Write]) -> list[Revision | BaseException]:
+        prepared = [(write, write.lines()) for write in writes]
+        return await self._gather.submit_all([(item, len(item[1])) for item in prepared])
+
+    async def _once_moved(self, writes: Sequence[Write]) -> list[Revision | BaseException]:
+        """Do what was refused because its index is being replaced; what was read in the old one has changed then."""
+        results: list[Revision | BaseException] = [Moving("", "") for _ in writes]
+        broken, until = False, time.monotonic() + MOVE_WAIT_S
+        while moving := [place for place, result in enumerate(results) if isinstance(result, Moving)]:
+            await asyncio.sleep(_MOVE_LOOK_S)
+            for place in await self._lost_to_a_move(writes, moving):
+                results[place] = VersionConflict()
+            again = [place for place in moving if isinstance(results[place], Moving)]
+            for place, result in zip(again, await self._submit([writes[place] for place in again]), strict=True):
+                results[place] = result
+            if time.monotonic() > until:
+                if broken:
+                    break
+                # Whoever is replacing it has been killed, or is too slow. One of all that wait lets writes go on.
+                for move in self._moves(writes, results):
+                    await break_move(self._es, *move)
+                broken, until = True, time.monotonic() + _BROKEN_WAIT_S
+        return results
+
+    async def _lost_to_a_move(self, writes: Sequence[Write], among: Sequence[int]) -> list[int]:
+        """Places of those that were to go to an index which is not in its place any more."""
+        guarded = [(place, writes[place].index, guard.index) for place in among if (guard := writes[place].guard)]
+        current: dict[str, JsonObject] = {}
+        for alias in {alias for _, alias, _ in guarded}:
+            with translate_errors("looking for an index"):
+                current[alias] = (await self._es.indices.get_alias(name=alias)).body
+        return [place for place, alias, index in guarded if index not in current[alias]]
+
+    @staticmethod
+    def _moves(writes: Sequence[Write], results: Sequence[Revision | BaseException]) -> set[tuple[str, str]]:
+        """(alias, index) of what is still refused."""
+        return {
+            (write.index, result.index)
+            for write, result in zip(writes, results, strict=True)
+            if isinstance(result, Moving)
+        }
 
     async def _bulk(self, batch: Sequence[tuple[Write, bytes]]) -> list[Revision | Exception]:
         metrics.COMMITS.observe(len(batch))
@@ -122,14 +192,16 @@ class Writer:
         return results
 
 
-_BULK_FIELDS = "items.*.status,items.*._seq_no,items.*._primary_term,items.*.error.type,items.*.error.reason"
+_BULK_FIELDS = (
+    "items.*._index,items.*.status,items.*._seq_no,items.*._primary_term,items.*.error.type,items.*.error.reason"
+)
 
 
 def _result(item: dict[str, Any]) -> Revision | Exception:
     outcome = next(iter(item.values()))
     status = outcome["status"]
     if status < 300:
-        return Revision(outcome["_seq_no"], outcome["_primary_term"])
+        return Revision(outcome["_seq_no"], outcome["_primary_term"], outcome["_index"])
     if status == 409:
         return VersionConflict()
     if status == 404:

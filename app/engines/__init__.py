@@ -8,6 +8,8 @@ What the settings give by URL is used and not started. The engines end with this
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,11 +17,13 @@ from types import TracebackType
 from rich.console import Console
 
 from app.engines import distribution, elasticsearch, folders, ports, valkey
+from app.engines.configuration import Node
 from app.engines.service import Service
 from app.engines.user import User, engine_user
+from app.errors import EngineError
 from app.settings import Settings
 
-__all__ = ["SHORT_LIVED", "Engines", "Service", "start"]
+__all__ = ["SHORT_LIVED", "Engines", "Service", "start", "start_together"]
 
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 """Java options for an Elasticsearch that runs for minutes: compiling in full costs more than it then gains."""
@@ -27,19 +31,31 @@ SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 
 @dataclass(frozen=True)
 class Engines:
-    """Addresses of both stores, and the handles of those that were started here (None: given by URL)."""
+    """Addresses of both stores, and the handles of those that were started here (none: given by URL).
+
+    elasticsearch_url: of all its nodes, separated by commas.
+    """
 
     elasticsearch_url: str
     redis_url: str
-    elasticsearch: Service | None = None
+    nodes: tuple[Service, ...] = ()
     redis: Service | None = None
+
+    @property
+    def services(self) -> list[Service]:
+        """All that was started here."""
+        return [service for service in (self.redis, *self.nodes) if service]
+
+    @property
+    def elasticsearch(self) -> Service | None:
+        """The first node of Elasticsearch."""
+        return self.nodes[0] if self.nodes else None
 
     def stop(self) -> None:
         """End what was started here: both at once, in good order, within 25 seconds. May be called again."""
-        services = [service for service in (self.redis, self.elasticsearch) if service]
-        for service in services:
+        for service in self.services:
             service.ask_to_stop()
-        for service in services:
+        for service in self.services:
             service.stop()
 
     def __enter__(self) -> Engines:
@@ -56,8 +72,9 @@ def start(
 ) -> Engines:
     """Start what the settings don't give by URL, on 127.0.0.1, and wait until it answers.
 
-    Data lies in `<data_dir>/elasticsearch` and `<data_dir>/redis`, where the next start finds it again
-    (for root see `folders`). Port 0 takes a free one. console: where progress is shown. Blocks: some
+    Data lies in `<data_dir>/elasticsearch` (of further nodes in `elasticsearch-2` and so on) and
+    `<data_dir>/redis`, where the next start finds it again (for root see `folders`). Port 0 takes a free one,
+    as further nodes do. console: where progress is shown. Blocks: some
     seconds, and minutes where Elasticsearch has to be fetched first. May be called in any thread.
     Raises EngineError, with nothing left running.
     """
@@ -70,16 +87,29 @@ def start(
         if redis:
             redis.start(console)
             undo.callback(redis.stop)
-        search = None if settings.elasticsearch_url else _elasticsearch(settings, elasticsearch_port, user, console)
-        if search:
-            search.start(console)
+        nodes = () if settings.elasticsearch_url else _elasticsearch(settings, elasticsearch_port, user, console)
+        for node in nodes:
+            undo.callback(node.stop)
+        start_together(nodes, console)
         undo.pop_all()
     return Engines(
-        elasticsearch_url=search.url if search else str(settings.elasticsearch_url),
+        elasticsearch_url=",".join(node.url for node in nodes) or str(settings.elasticsearch_url),
         redis_url=redis.url if redis else str(settings.redis_url),
-        elasticsearch=search,
+        nodes=nodes,
         redis=redis,
     )
+
+
+def start_together(nodes: Sequence[Service], console: Console | None = None) -> None:
+    """Start the nodes of one cluster, which answer only when most of them are there.
+
+    Raises EngineError; the others may be running then.
+    """
+    with ThreadPoolExecutor(max(1, len(nodes))) as pool:
+        # One line of progress is enough for all.
+        begun = [pool.submit(node.start, console if place == 0 else None) for place, node in enumerate(nodes)]
+    for start_of_one in begun:
+        start_of_one.result()
 
 
 def _redis(settings: Settings, wanted: int, user: User | None) -> Service:
@@ -88,19 +118,36 @@ def _redis(settings: Settings, wanted: int, user: User | None) -> Service:
     return Service(valkey.plan(folder, port, folders.cache_folder(settings, user), user))
 
 
-def _elasticsearch(settings: Settings, wanted: int, user: User | None, console: Console | None) -> Service:
-    folder = folders.data_folder(settings, "elasticsearch", user)
+def _elasticsearch(settings: Settings, wanted: int, user: User | None, console: Console | None) -> tuple[Service, ...]:
+    count = settings.elasticsearch_nodes
+    each = [folders.data_folder(settings, folder_name(number), user) for number in range(1, count + 1)]
+    if (each[0].parent / folder_name(count + 1)).exists():
+        raise EngineError(
+            f"The data in {each[0].parent} belongs to more nodes than {count}. Set REMEMBR_ELASTICSEARCH_NODES to how"
+            " many there were, or REMEMBR_DATA_DIR to another folder."
+        )
     home = distribution.find(settings, user, console)
-    plan = elasticsearch.plan(
-        home,
-        folder,
-        _elasticsearch_port(wanted),
-        heap=settings.elasticsearch_heap,
-        java_options=settings.elasticsearch_java_options,
-        start_timeout_s=settings.elasticsearch_start_timeout_s,
-        user=user,
+    http = [_elasticsearch_port(wanted), *(_elasticsearch_port(0) for _ in each[1:])]
+    transport = [_elasticsearch_port(0) for _ in each] if count > 1 else [0]
+    return tuple(
+        Service(
+            elasticsearch.plan(
+                home,
+                folder,
+                Node(number, http[number - 1], tuple(transport), each[0]),
+                heap=settings.elasticsearch_heap,
+                java_options=settings.elasticsearch_java_options,
+                start_timeout_s=settings.elasticsearch_start_timeout_s,
+                user=user,
+            )
+        )
+        for number, folder in enumerate(each, start=1)
     )
-    return Service(plan)
+
+
+def folder_name(number: int) -> str:
+    """Where the data of a node lies, counted from 1: the first is where that of a single one is."""
+    return "elasticsearch" if number == 1 else f"elasticsearch-{number}"
 
 
 def _elasticsearch_port(wanted: int) -> int:

@@ -1,4 +1,4 @@
-"""The embedded Elasticsearch: one node, loopback only, without security, on a data folder of its own."""
+"""The embedded Elasticsearch: loopback only, without security, each node on a data folder of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.engines import java
-from app.engines.configuration import cluster_name, configure
+from app.engines.configuration import Node, configure
 from app.engines.ports import LOOPBACK
 from app.engines.process import Command
 from app.engines.service import Plan
@@ -48,7 +48,7 @@ ADVICE = (
 
 
 def plan(
-    home: Path, folder: Path, port: int, *, heap: str, java_options: str, start_timeout_s: float, user: User | None
+    home: Path, folder: Path, node: Node, *, heap: str, java_options: str, start_timeout_s: float, user: User | None
 ) -> Plan:
     """How to run the distribution in `home` on the data in `folder`, which must exist and belong to `user`.
 
@@ -68,14 +68,15 @@ def plan(
 
     def before() -> None:
         _wait_for_data(folder)
-        configure(home, folder, port, heap, java_options, user)
+        configure(home, folder, node, heap, java_options, user)
 
+    url = f"http://{LOOPBACK}:{node.port}"
     return Plan(
-        name="Elasticsearch",
-        url=f"http://{LOOPBACK}:{port}",
+        name="Elasticsearch" if node.number == 1 else f"Elasticsearch, node {node.number}",
+        url=url,
         command=command,
         start_timeout_s=start_timeout_s,
-        ready=lambda _pid: is_ready(f"http://{LOOPBACK}:{port}", cluster_name(folder)),
+        ready=lambda _pid: is_ready(url, node.cluster),
         before=before,
         advice=advice,
     )

@@ -52,10 +52,12 @@ Look = Callable[[Sequence[Document]], Awaitable[object]]
 
 
 class EmbeddingService:
-    """Takes due episodes in batches. look: what else is to be done when episodes are taken up; they stay due
-    until it is. batch: episodes a round. max_attempts: tries before one stays failed."""
+    """Takes due episodes in batches. embedder: gives the one to use now. look: what else is to be done when episodes
+    are taken up; they stay due until it is. batch: episodes a round. max_attempts: tries before one stays failed."""
 
-    def __init__(self, due: DueStore, embedder: DocumentEmbedder, look: Look, *, batch: int, max_attempts: int) -> None:
+    def __init__(
+        self, due: DueStore, embedder: Callable[[], DocumentEmbedder], look: Look, *, batch: int, max_attempts: int
+    ) -> None:
         self._due = due
         self._look = look
         self._embedder = embedder
@@ -64,7 +66,8 @@ class EmbeddingService:
 
     async def embed_due(self) -> Embedded:
         """Embed one batch. Safe to run twice and beside itself: a state that has changed is not overwritten."""
-        documents = await self._due.due(self._embedder.info.model_id, self._batch)
+        embedder = self._embedder()
+        documents = await self._due.due(embedder.info.model_id, self._batch)
         if not documents:
             return Embedded(0, 0, 0)
         await self._look(documents)
@@ -75,11 +78,21 @@ class EmbeddingService:
         own_texts: list[str] = [document.source["content"] for document in documents]
         with_context = [(index, f"{context}\n{own_texts[index]}") for index, context in enumerate(contexts) if context]
         with metrics.timed(metrics.EMBEDDING):
-            vectors = await self._embedder.encode([*own_texts, *(text for _, text in with_context)])
+            vectors = await embedder.encode([*own_texts, *(text for _, text in with_context)])
         own = vectors[: len(documents)]
         full = dict(zip((index for index, _ in with_context), vectors[len(documents) :], strict=True))
         outcomes = [
-            (document, self._outcome(document, contexts[index], before[index], own[index], full.get(index, own[index])))
+            (
+                document,
+                self._outcome(
+                    document,
+                    contexts[index],
+                    before[index],
+                    own[index],
+                    full.get(index, own[index]),
+                    embedder.info.model_id,
+                ),
+            )
             for index, document in enumerate(documents)
         ]
         saved = await self._due.save(outcomes)
@@ -108,6 +121,7 @@ class EmbeddingService:
         said: Sequence[Said],
         own: NDArray[np.float32] | EmbeddingFailure,
         full: NDArray[np.float32] | EmbeddingFailure,
+        model_id: str,
     ) -> JsonObject:
         for vector in (own, full):
             if isinstance(vector, EmbeddingFailure):
@@ -120,7 +134,7 @@ class EmbeddingService:
             "content_vector": packed(own),
             "context_vector": packed(full),
             "embedding_status": "ready",
-            "embedding_model": self._embedder.info.model_id,
+            "embedding_model": model_id,
             "embedding_generated_at": iso(utc_now()),
             "embedding_error": None,
             "embedding_due_at": None,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
 from app.elastic.scope import Scope, ScopedQuery
-from app.embedding import QueryEmbedder
+from app.embedding import ModelInfo, QueryEmbedder
 from app.episodes import queries
 from app.episodes.models import (
     BatchItem,
@@ -45,13 +45,13 @@ _TIES_MARGIN = 20
 
 
 class EpisodeService:
-    """See the module. Every method takes the caller's scope first."""
+    """See the module. Every method takes the caller's scope first. embedder: gives the one to use now."""
 
     def __init__(
         self,
         store: EpisodeStore,
         sessions: SessionStore,
-        embedder: QueryEmbedder,
+        embedder: Callable[[], QueryEmbedder],
         outbox: Outbox,
         settings: Settings,
     ) -> None:
@@ -127,7 +127,9 @@ class EpisodeService:
         return SearchResults(request_id, page_of(found, request), found.total, took_ms)
 
     async def _ranked(self, scope: Scope, request: SearchRequest) -> Ranked:
-        curves = self._curves()
+        # The same one throughout: another model may take its place meanwhile.
+        embedder = self._embedder()
+        curves = self._curves(embedder.info)
         if not request.words:
             return ranked(await self._store.find(queries.newest(scope, request)), None, curves)
         if request.search_mode == "keyword":
@@ -135,8 +137,8 @@ class EpisodeService:
             return ranked(found, Mix(0.0, 1.0, 0.0), curves)
         semantic = request.search_mode == "semantic"
         mix = Mix(1.0, 0.0, 0.0) if semantic else mix_of(request.weights)
-        vector, size = await asyncio.gather(self._embedder.embed(request.words), self._scope_size(scope, request))
-        meaning = Meaning(vector.tolist(), self._embedder.info.model_id)
+        vector, size = await asyncio.gather(embedder.embed(request.words), self._scope_size(scope, request))
+        meaning = Meaning(vector.tolist(), embedder.info.model_id)
         if size <= self._settings.exact_search_limit:
             query = queries.exact(scope, request, meaning, mix, curves)
             return ranked(await self._store.find(query, fresh=False), mix, curves)
@@ -217,8 +219,8 @@ class EpisodeService:
             error = {"type": "string_too_long", "loc": ["body", *loc], "msg": message}
             raise ValidationFailed(f"The content {message}.", errors=[error])
 
-    def _curves(self) -> Curves:
-        low, high = self._embedder.info.scale
+    def _curves(self, model: ModelInfo) -> Curves:
+        low, high = model.scale
         half_life_ms = self._settings.recency_half_life_days * 86_400_000
         return Curves(low, high, half_life_ms, scoring_moment(utc_now()))
 

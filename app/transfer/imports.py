@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -34,7 +34,12 @@ class ImportService:
     """See the module."""
 
     def __init__(
-        self, episodes: EpisodeStore, sessions: SessionStore, outbox: Outbox, model: ModelInfo, content_max: int
+        self,
+        episodes: EpisodeStore,
+        sessions: SessionStore,
+        outbox: Outbox,
+        model: Callable[[], ModelInfo],
+        content_max: int,
     ) -> None:
         self._episodes = episodes
         self._sessions = sessions
@@ -90,7 +95,8 @@ class ImportService:
     async def _embeddings(self, scope: Scope, rows: Sequence[Row]) -> list[JsonObject]:
         """Of each row that brings a usable one along. A context is used only where all that it was taken from
         is here, so that it goes when that goes."""
-        embeddings = [embedding_of(row, self._model) for row in rows]
+        model = self._model()
+        embeddings = [embedding_of(row, model) for row in rows]
         brought = {row.id for row in rows}
         sources = {source for embedding in embeddings for source in embedding.get("context_of") or ()}
         here = brought | await self._episodes.known(scope, sources - brought)

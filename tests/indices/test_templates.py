@@ -14,6 +14,7 @@ from elasticsearch import AsyncElasticsearch
 
 from app.elastic import indices
 from app.elastic.client import open_elasticsearch
+from app.elastic.generations import IndexModel, note
 from app.elastic.indices import COMPONENTS, EPISODES, INDICES, TemplateChange
 from app.embedding import describe
 from app.errors import EngineError
@@ -140,8 +141,12 @@ async def test_a_newer_template_is_never_overwritten(fresh: Settings, es: AsyncE
 
 async def test_a_model_of_other_dimensions_is_refused_with_what_to_do(fresh: Settings, es: AsyncElasticsearch) -> None:
     await migrate(fresh)
+    large = IndexModel("large", "large-fp32", 768)
+    # It says itself whose vectors it holds, and that rules.
+    await indices.ensure(es, fresh, large)
+    await note(es, EPISODES.concrete(fresh.index_prefix), embedding=None)
     with pytest.raises(EngineError, match=r"384 dimensions.*gives 768.*REMEMBR_EMBEDDING_MODEL.*REMEMBR_INDEX_PREFIX"):
-        await indices.ensure(es, fresh, 768)
+        await indices.ensure(es, fresh, large)
 
 
 async def test_every_index_takes_what_its_template_says(fresh: Settings, es: AsyncElasticsearch) -> None:

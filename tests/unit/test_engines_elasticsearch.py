@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.engines import configuration, elasticsearch
+from app.engines.configuration import Node
 from app.errors import EngineError
 
 HOLD_LOCK = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); print('held'); input()"
@@ -26,7 +27,9 @@ def distribution(folder: Path, *modules: str, version: str = "9.4.3") -> Path:
 def test_the_configuration_binds_to_loopback_and_keeps_all_below_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / 'a "quoted" folder'
     folder.mkdir()
-    configuration.configure(distribution(tmp_path / "es"), folder, 9321, "700m", "-XX:A -XX:B", None)
+    configuration.configure(
+        distribution(tmp_path / "es"), folder, Node(1, 9321, (0,), folder), "700m", "-XX:A -XX:B", None
+    )
     written = (folder / "config/elasticsearch.yml").read_text()
     assert "network.host: 127.0.0.1\n" in written
     assert "http.port: 9321\n" in written
@@ -43,7 +46,7 @@ def test_the_configuration_binds_to_loopback_and_keeps_all_below_the_folder(tmp_
 def test_settings_of_modules_are_written_only_where_they_exist(tmp_path: Path, version: str, known: bool) -> None:
     home = distribution(tmp_path / "es", "x-pack-ml", "x-pack-inference", version=version)
     (tmp_path / "data").mkdir()
-    configuration.configure(home, tmp_path / "data", 9321, "1g", "", None)
+    configuration.configure(home, tmp_path / "data", Node(1, 9321, (0,), tmp_path / "data"), "1g", "", None)
     written = (tmp_path / "data/config/elasticsearch.yml").read_text()
     assert "xpack.ml.enabled: false" in written
     assert ("xpack.inference.elastic.authorization.enabled: false" in written) is known

@@ -106,9 +106,10 @@ class Worker:
 
     @property
     def service(self) -> EmbeddingService:
+        embedder = DocumentEmbedder(self.encoder)
         return EmbeddingService(
             DueStore(self.core.engine),
-            DocumentEmbedder(self.encoder),
+            lambda: embedder,
             automatic_checkpoints(self.core).look,
             batch=64,
             max_attempts=self.max_attempts,

@@ -218,7 +218,7 @@ async def test_checkpoints_are_told_of_on_request_and_automatic_ones(
     session_id = await client.session()
     ids = [await client.store("one two three four five six seven " * 100, session_id=session_id) for _ in range(6)]
     asked = await client.data("POST", f"/sessions/{session_id}/checkpoint", status=201)
-    documents = [Document(episode_id, {"session_id": session_id}, Revision(0, 0)) for episode_id in ids]
+    documents = [Document(episode_id, {"session_id": session_id}, Revision(0, 0, "none")) for episode_id in ids]
     assert await automatic_checkpoints(core).look(documents) == 1
     await deliver(service)
     told = {payload["data"]["automatic"]: payload["data"] for payload in receiver.payloads}

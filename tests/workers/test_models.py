@@ -32,7 +32,7 @@ def searching(core: Core, threaded: Callable[[Encoder], AsyncEncoder]) -> Callab
         return EpisodeService(
             EpisodeStore(core.engine, core.once),
             SessionStore(core.engine, core.once),
-            queries,
+            lambda: queries,
             core.outbox,
             core.settings,
         )

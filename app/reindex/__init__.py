@@ -1,0 +1,1 @@
+"""A new index in an old one's place, while reads and writes go on (docs/reindex.md)."""

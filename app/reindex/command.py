@@ -1,0 +1,125 @@
+"""`remembr-server reindex` and `scripts/reindex.py`: what an operator sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.elastic.client import open_elasticsearch
+from app.elastic.generations import IndexModel, generations
+from app.elastic.indices import EPISODES, INDICES, IndexDefinition
+from app.embedding import open_document_embedder
+from app.errors import EngineError
+from app.migrate import migrate
+from app.reindex.service import NewModel, Reindex, Report
+from app.settings import Settings
+
+Action = Literal["run", "rollback", "finish", "status"]
+
+# One request copies some thousands of documents.
+_PATIENT_S = 120.0
+
+
+async def reindex(
+    settings: Settings,
+    console: Console,
+    action: Action,
+    *,
+    index: str = EPISODES.name,
+    model: str | None = None,
+    per_s: float = -1,
+) -> None:
+    """Do it and show how it goes. index: as its template is called. model: to embed by, as in the settings.
+
+    Raises EngineError, Unavailable.
+    """
+    definition = _definition(index)
+    if model is not None and (definition is not EPISODES or action != "run"):
+        raise EngineError("--model is for making a new episodes index.")
+    # Its templates are what the new index is made by.
+    await migrate(settings)
+    async with _patient(settings, console, definition, per_s) as (work, alias):
+        if action == "status":
+            await _show(settings, console, alias)
+        elif action == "finish":
+            removed = await work.finish()
+            console.print(f"Removed: {', '.join(removed) or 'nothing'}.", highlight=False)
+        elif action == "rollback":
+            _tell(console, await work.rollback())
+        elif model is None:
+            _tell(console, await work.run())
+        else:
+            async with open_document_embedder(settings.model_copy(update={"embedding_model": model})) as embedder:
+                named = IndexModel(model, embedder.info.model_id, embedder.info.dims)
+                _tell(console, await work.run(NewModel(named, embedder)))
+    # New indices are for the model that is in place now.
+    await migrate(settings)
+
+
+def _definition(name: str) -> IndexDefinition:
+    wanted = name.replace("-", "_")
+    for definition in INDICES:
+        if definition.name == wanted:
+            return definition
+    raise EngineError(f"There is no index {name}: {', '.join(definition.name for definition in INDICES)}.")
+
+
+@asynccontextmanager
+async def _patient(
+    settings: Settings, console: Console, definition: IndexDefinition, per_s: float
+) -> AsyncIterator[tuple[Reindex, str]]:
+    assert settings.elasticsearch_url is not None
+    patient = settings.model_copy(update={"elasticsearch_timeout_s": _PATIENT_S})
+    async with open_elasticsearch(patient, settings.elasticsearch_url) as es:
+        with _bars(console) as show:
+            work = Reindex(es, settings, definition, show, per_s=per_s)
+            yield work, definition.alias(settings.index_prefix)
+
+
+async def _show(settings: Settings, console: Console, alias: str) -> None:
+    assert settings.elasticsearch_url is not None
+    async with open_elasticsearch(settings, settings.elasticsearch_url) as es:
+        for generation in await generations(es, alias):
+            state = "in place" if generation.live else "beside it"
+            if begun := generation.meta.get("reindex"):
+                state = f"being made of {begun['from']}, last at {begun['beat_at']}"
+            model = generation.meta.get("embedding", {}).get("name", "")
+            console.print(f"{generation.name}  {state}  {model}", highlight=False)
+
+
+def _tell(console: Console, report: Report) -> None:
+    console.print(
+        f"[bold green]{report.new}[/] has taken the place of {report.old}: {report.documents} documents,"
+        f" {report.checked} compared, in {report.took_s:.1f} s; writes waited for {report.paused_s:.2f} s.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        f"{report.old} is kept: `--rollback` goes back to it with what is written since, `--finish` removes it.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[ShowProgress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bars:
+        yield ShowProgress(bars)
+
+
+class ShowProgress:
+    """A bar for each thing that is being done."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks = {name: bars.add_task(name, visible=False) for name in ("copying", "embedding", "comparing")}
+
+    def __call__(self, doing: str, done: int, total: int) -> None:
+        """Show it; what has no bar takes no time."""
+        if doing in self._tasks:
+            self._bars.update(self._tasks[doing], completed=done, total=total, visible=True)

@@ -1,0 +1,112 @@
+"""Embedding copies by another model, before they are what searches read.
+
+A copy keeps its version, so one that is older than what has been copied meanwhile is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+
+from elasticsearch import AsyncElasticsearch
+
+from app.elastic import pit
+from app.elastic.client import item_error, translate_errors
+from app.embedding import DocumentEmbedder, EmbeddingFailure
+from app.episodes.vectors import packed
+from app.reindex.copying import Change
+from app.types import JsonObject, iso, utc_now
+
+FIELDS = (
+    "embedding_status",
+    "embedding_model",
+    "embedding_generated_at",
+    "embedding_due_at",
+    "embedding_attempts",
+    "embedding_error",
+)
+"""What differs between an episode and its copy for another model, beside the vectors."""
+
+_SCRIPT = """
+if (ctx._source.embedding_status == 'ready') {
+    ctx._source.embedding_status = 'pending';
+    ctx._source.embedding_due_at = params.now;
+    ctx._source.embedding_attempts = 0;
+}
+ctx._source.embedding_model = null;
+ctx._source.embedding_generated_at = null;
+ctx._source.remove('content_vector');
+ctx._source.remove('context_vector');
+"""
+
+_BATCH = 64
+_AGAIN = timedelta(minutes=10)
+
+
+def without_vectors() -> Change:
+    """What an episode becomes where another model is to embed it."""
+    return Change(_SCRIPT, {"now": iso(utc_now())})
+
+
+class Reembedder:
+    """Embeds what in an index has lost its vectors by `without_vectors`. What never had any is left to the workers."""
+
+    def __init__(self, es: AsyncElasticsearch, index: str, embedder: DocumentEmbedder) -> None:
+        self._es = es
+        self._index = index
+        self._embedder = embedder
+
+    async def embed(self, done: Callable[[int], None]) -> int:
+        """All that there is now; returns how many. done: told how many after each batch. Raises Unavailable,
+        EngineError."""
+        with translate_errors("refreshing"):
+            await self._es.indices.refresh(index=self._index)
+        query: JsonObject = {"term": {"embedding_status": "pending"}}
+        body = {"query": query, "sort": [{"_shard_doc": "asc"}], "version": True, "source": True}
+        total = 0
+        pages = pit.pages(self._es, index=self._index, routing=None, body=body, max_rows=_BATCH)
+        async with aclosing(pages):
+            async for page in pages:
+                hits = [hit for hit in page["hits"]["hits"] if hit["_source"].get("context") is not None]
+                await self._batch(hits)
+                total += len(hits)
+                done(total)
+        return total
+
+    async def _batch(self, hits: Sequence[JsonObject]) -> None:
+        if not hits:
+            return
+        own: list[str] = [hit["_source"]["content"] for hit in hits]
+        contexts: list[str] = [hit["_source"]["context"] for hit in hits]
+        full = [f"{context}\n{text}" for text, context in zip(own, contexts, strict=True) if context]
+        vectors = await self._embedder.encode([*own, *full])
+        in_context = iter(vectors[len(own) :])
+        operations: list[JsonObject] = []
+        for hit, context, vector in zip(hits, contexts, vectors[: len(own)], strict=True):
+            other = next(in_context) if context else vector
+            head = {"_index": self._index, "_id": hit["_id"], "routing": hit["_routing"]}
+            head |= {"version": hit["_version"], "version_type": "external_gte"}
+            operations += [{"index": head}, hit["_source"] | self._outcome(vector, other)]
+        with translate_errors("saving vectors"):
+            answer = await self._es.bulk(operations=operations)
+        for item in answer.body["items"]:
+            # 409: what has been copied meanwhile is newer, and its turn comes.
+            if item["index"]["status"] not in (200, 201, 409):
+                raise item_error(item["index"]["error"], "saving vectors", item["index"]["status"])
+
+    def _outcome(self, *vectors: object) -> JsonObject:
+        for vector in vectors:
+            if isinstance(vector, EmbeddingFailure):
+                again = iso(utc_now() + _AGAIN)
+                return {"embedding_status": "failed", "embedding_error": vector.reason, "embedding_due_at": again}
+        own, full = vectors
+        return {
+            "content_vector": packed(own),  # type: ignore[arg-type]
+            "context_vector": packed(full),  # type: ignore[arg-type]
+            "embedding_status": "ready",
+            "embedding_model": self._embedder.info.model_id,
+            "embedding_generated_at": iso(utc_now()),
+            "embedding_error": None,
+            "embedding_due_at": None,
+        }
