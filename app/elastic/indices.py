@@ -203,6 +203,10 @@ async def ensure(es: AsyncElasticsearch, settings: Settings, model: IndexModel) 
     """
     episodes = EPISODES.alias(settings.index_prefix)
     made_for = await model_of(es, episodes)
+    same_name = made_for is not None and (made_for.name, made_for.dims) == (model.name, model.dims)
+    if made_for is not None and same_name and made_for.model_id != model.model_id:
+        log.warning("The model has changed under its name; everything is embedded again", extra={"model": model.name})
+        made_for = None
     model = made_for or model
     changes = await plan(es, settings, model.dims)
     for change in changes:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.elastic.client import VersionConflict
+from app.elastic.generations import model_of
 from app.elastic.index import Document, Engine, ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import SystemScope
@@ -41,12 +42,17 @@ class DueStore:
     """Episodes of every organisation, for the worker."""
 
     def __init__(self, engine: Engine) -> None:
+        self._es = engine.es
         self._index = ScopedIndex(engine, EPISODES)
         self._subscriptions = Subscriptions(engine)
 
     async def due(self, model_id: str, size: int) -> list[Document]:
-        """Up to `size` episodes whose embedding is due, longest waiting first."""
+        """Up to `size` episodes whose embedding is due, longest waiting first; none where the index is made for
+        another model, since a reindex has just changed that."""
         found = await self._index.search(queries.due_for_embedding(_WORKER, utc_now(), model_id, size))
+        # After the search: if another index takes the place of this one later, its episodes can't be saved.
+        if found.hits and (model := await model_of(self._es, self._index.alias)) and model.model_id != model_id:
+            return []
         return [Document(hit.id, hit.source, hit.revision) for hit in found.hits if hit.revision is not None]
 
     async def said_before(self, documents: Sequence[Document], turns: int) -> list[list[Said]]:

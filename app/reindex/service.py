@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from elasticsearch import AsyncElasticsearch
+from elasticsearch import AsyncElasticsearch, BadRequestError
 
 from app.elastic.client import translate_errors
 from app.elastic.generations import (
@@ -176,12 +176,15 @@ class Reindex:
             meta["embedding"] = model.meta()
         dims = model.dims if model else 1
         template = load(self._definition.name, values(self._settings, dims))["template"]
-        with translate_errors("creating an index"):
-            await self._es.indices.create(
-                index=name,
-                mappings=(template["mappings"] if model else {}) | {"_meta": meta},
-                settings=_LOADING,
-            )
+        try:
+            with translate_errors("creating an index"):
+                await self._es.indices.create(
+                    index=name,
+                    mappings=(template["mappings"] if model else {}) | {"_meta": meta},
+                    settings=_LOADING,
+                )
+        except BadRequestError as error:
+            raise EngineError(f"{name} can't be made: {error}. For vectors, see REMEMBR_VECTOR_INDEX.") from error
         return Generation(name, number, live=False, meta=meta)
 
     async def _loading(self, index: str) -> None:

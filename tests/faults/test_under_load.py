@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -149,6 +150,20 @@ async def fill_the_disk(cluster: Cluster) -> None:
     await cluster.es.cluster.put_settings(persistent=dict.fromkeys(settings))
 
 
+async def remake_the_episodes(cluster: Cluster) -> None:
+    settings = cluster.settings
+    environment = {
+        "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
+        "REMEMBR_REDIS_URL": str(settings.redis_url),
+        "REMEMBR_INDEX_PREFIX": settings.index_prefix,
+    }
+    for arguments in ([], ["--rollback"], ["--finish"]):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.cli", "reindex", *arguments), env=os.environ | environment
+        )
+        assert await asyncio.wait_for(process.wait(), BACK_S) == 0
+
+
 def weather(which: Literal["elasticsearch", "redis"], kind: Weather, seconds: float) -> Fault:
     async def blow(cluster: Cluster) -> None:
         proxies = [cluster.redis] if which == "redis" else cluster.elasticsearch
@@ -173,6 +188,7 @@ FAULTS: dict[str, Fault] = {
     "a server frozen for 22 s": freeze_a_server,
     "the workers frozen for 32 s": freeze_the_workers,
     "disk full": fill_the_disk,
+    "the episodes put into a new index, and back": remake_the_episodes,
     "connections to Elasticsearch cut for 3 s": weather("elasticsearch", "cut", 3),
     "Elasticsearch's answers cut off for 3 s": weather("elasticsearch", "cut answers", 3),
     "150 ms more on the way to Elasticsearch and back, for 5 s": weather("elasticsearch", "slow", 5),

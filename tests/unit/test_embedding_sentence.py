@@ -10,9 +10,9 @@ import pytest
 from app.embedding import describe, open_document_embedder, open_query_embedder
 from app.embedding.encoder import RUN_BATCH
 from app.embedding.load import ModelSpec, load_onnx, load_sentence
-from app.embedding.weights import e5_files
 from app.errors import EngineError
 from app.settings import Settings
+from tests.tiny_model import save_tiny_model
 
 pytestmark = pytest.mark.slow
 
@@ -22,13 +22,8 @@ TEXTS = ["hello", "Anna: my dog Rex was sick again, so we went to the vet. " * 3
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sentence-transformers folder of a tiny model with random weights."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer
-
     path = tmp_path_factory.mktemp("models") / "tiny"
-    tokenizer = Tokenizer.from_file(str(e5_files(Settings().cache_dir).tokenizer))
-    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu").save(str(path))
+    save_tiny_model(path)
     return path
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
 from app.container import Core
+from app.elastic.generations import generations, model_of, note
+from app.elastic.indices import EPISODES
 from app.elastic.scope import Scope
 from app.embedding import QueryEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder
@@ -40,6 +43,21 @@ def searching(core: Core, threaded: Callable[[Encoder], AsyncEncoder]) -> Callab
     return service
 
 
+async def made_for(core: Core, model_id: str) -> None:
+    """Say that the episodes are to be embedded by this model, as a changed file behind the same name does."""
+    alias = EPISODES.alias(core.settings.index_prefix)
+    known = await model_of(core.es, alias)
+    assert known is not None
+    (live,) = [generation.name for generation in await generations(core.es, alias) if generation.live]
+    await note(core.es, live, embedding=replace(known, model_id=model_id).meta())
+
+
+@pytest.fixture(autouse=True)
+async def made_for_the_usual(core: Core, model: Encoder) -> AsyncIterator[None]:
+    yield
+    await made_for(core, model.info.model_id)
+
+
 async def found(service: EpisodeService, client: Client, mode: SearchMode) -> SearchResults:
     request = SearchRequest(query=QUERY, search_mode=mode, explain=True)
     return await service.search(Scope(client.org_id, client.user_id), request, "request")
@@ -70,12 +88,16 @@ async def test_a_changed_model_embeds_everything_again_and_models_are_never_mixe
     assert meanings(mixed) == [0, 0]
 
     await worker(Renamed(model, NEXT)).embed()
+    assert (await found(new, client, "semantic")).total == 0
+    await made_for(core, NEXT)
+    await worker(Renamed(model, NEXT)).embed()
     assert {(await stored(core, client, episode_id))["embedding_model"] for episode_id in (first, second)} == {NEXT}
     assert (await found(new, client, "semantic")).total == 2
     assert min(meanings(await found(new, client, "hybrid"))) > 0
     assert (await found(old, client, "semantic")).total == 0
     assert meanings(await found(old, client, "hybrid")) == [0, 0]
 
+    await made_for(core, model.info.model_id)
     await worker().embed()
     assert (await found(old, client, "semantic")).total == 2
 
@@ -83,6 +105,7 @@ async def test_a_changed_model_embeds_everything_again_and_models_are_never_mixe
 @pytest.mark.parametrize("mode", ["semantic", "hybrid", "keyword"])
 async def test_an_episode_that_the_new_model_cannot_read_is_found_by_its_words_under_both(
     client: Client,
+    core: Core,
     worker: NewWorker,
     model: Encoder,
     searching: Callable[[Encoder], EpisodeService],
@@ -92,6 +115,7 @@ async def test_an_episode_that_the_new_model_cannot_read_is_found_by_its_words_u
     good = await client.store("a pet without")
     await worker().embed()
     renamed = Renamed(model, NEXT)
+    await made_for(core, NEXT)
     await worker(Refusing(renamed, "POISON")).embed()
     assert [await status(client, episode_id) for episode_id in (poisonous, good)] == ["failed", "ready"]
     expected = {"semantic": {good}, "hybrid": {good, poisonous}, "keyword": {good, poisonous}}[mode]
