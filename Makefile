@@ -1,6 +1,6 @@
 # Each target works from a fresh clone, with nothing prepared.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-faults lint bench clean
+.PHONY: help run demo test test-faults fuzz lint bench clean
 
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
@@ -20,6 +20,9 @@ test: $(READY_DEV) ## the tests, against real engines
 
 test-faults: $(READY_DEV) ## the slow ones: engines and whole stacks killed, frozen and started again
 	@exec .venv/bin/python -m pytest -m slow
+
+fuzz: $(READY_DEV) ## much more made-up input than in the tests, other each time: make fuzz CASES=200
+	@REMEMBR_FUZZ=$(or $(CASES),200) exec .venv/bin/python -m pytest -k "made_up or programs"
 
 lint: $(READY_DEV) ## ruff, mypy, import rules
 	.venv/bin/ruff check .

@@ -7,10 +7,10 @@ import sys
 
 import orjson
 import structlog
-from structlog.contextvars import bind_contextvars, clear_contextvars, merge_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, WrappedLogger
 
-__all__ = ["bind_contextvars", "clear_contextvars", "configure"]
+__all__ = ["bind_contextvars", "clear_contextvars", "configure", "current_request_id"]
 
 _QUIET = ("elastic_transport", "aiohttp.access", "arq.worker", "httpx")
 
@@ -18,6 +18,12 @@ _QUIET = ("elastic_transport", "aiohttp.access", "arq.worker", "httpx")
 def _drop_color_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)
     return event
+
+
+def current_request_id() -> str | None:
+    """The id of the request that is being answered, to be kept with what it leaves for later; None in a worker."""
+    request_id: str | None = get_contextvars().get("request_id")
+    return request_id
 
 
 def configure(level: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,7 +21,7 @@ from app.http.hardening import protect
 from app.http.health import PROBES
 from app.http.middlewares import PUBLIC, authentication, errors, request_ids
 from app.http.rate_limits import rate_limits, show_limits
-from app.http.requests import CONTAINER
+from app.http.requests import CONTAINER, DRAINING
 from app.http.routing import Route
 from app.sessions.routes import routes as session_routes
 from app.settings import Settings
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> web.Application:
     app.router.add_get(metrics.PATH, metrics.read)
     public |= {("GET", metrics.PATH), ("HEAD", metrics.PATH)}
     app[PUBLIC] = frozenset(public)
+    app[DRAINING] = asyncio.Event()
 
     @asynccontextmanager
     async def container(app: web.Application) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from contextlib import closing
 from aiohttp import web
 
 from app.http.hardening import at_most
+from app.http.requests import DRAINING
 from app.main import BASE_PATH, create_app
 from app.migrate import migrate
 from app.settings import Settings
@@ -45,8 +46,9 @@ async def serve(settings: Settings, ready: asyncio.Future[int] | None = None) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await migrate(settings)
+    app = create_app(settings)
     runner = web.AppRunner(
-        create_app(settings),
+        app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         keepalive_timeout=_KEEPALIVE_S,
@@ -67,5 +69,8 @@ async def serve(settings: Settings, ready: asyncio.Future[int] | None = None) ->
             if ready is not None:
                 ready.set_result(port)
             await stop.wait()
+            app[DRAINING].set()
+            log.info("stopping", extra={"drain_s": settings.drain_s})
+            await asyncio.sleep(settings.drain_s)
     finally:
         await runner.cleanup()

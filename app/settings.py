@@ -51,6 +51,14 @@ class Settings(BaseSettings):
         "INFO", description="Lowest level that is logged; logs are JSON lines on standard error."
     )
 
+    access_log: bool = Field(False, description="Log every request at INFO, not only those that fail.")
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        description="Seconds that a server told to stop goes on serving while `/health/ready` says 503, for balancers.",
+    )
+
     metrics_token: SecretStr | None = Field(
         None, description="Token that `/metrics` asks for. Empty: only callers on the same machine may read it."
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from app.settings import Settings
@@ -52,11 +53,14 @@ def naming(mark: str) -> dict[int, str]:
 
 
 class RemembrProcess:
-    """`remembr-server <command>`, started when it doesn't run. more: environment beside the stores' addresses."""
+    """`remembr-server <command>`, started when it doesn't run. more: environment beside the stores' addresses. log:
+    a file for what it says."""
+
+    log: Path | None = None
 
     def __init__(self, command: str, settings: Settings, **more: str) -> None:
         self._command = command
-        self._environment = {
+        self.environment = {
             "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
             "REMEMBR_REDIS_URL": str(settings.redis_url),
             "REMEMBR_INDEX_PREFIX": settings.index_prefix,
@@ -75,7 +79,8 @@ class RemembrProcess:
         if self._process is not None and self._process.poll() is None:
             return
         argv = [sys.executable, "-m", "app.cli", self._command]
-        self._process = subprocess.Popen(argv, env=os.environ | self._environment)  # noqa: S603
+        with self.log.open("ab") if self.log else nullcontext() as said:
+            self._process = subprocess.Popen(argv, env=os.environ | self.environment, stderr=said)  # noqa: S603
 
     def kill(self) -> None:
         """By SIGKILL: it can finish nothing."""
@@ -85,8 +90,17 @@ class RemembrProcess:
 
     def stop(self) -> int:
         """Ask it to end; its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for its end; its exit code."""
+        assert self._process is not None
         return self._process.wait(END_TIMEOUT_S)
 
     def freeze(self) -> None:

@@ -275,10 +275,20 @@ async def _add_fields(es: AsyncElasticsearch, index: IndexDefinition, placeholde
     with translate_errors("adding fields"):
         stored = await es.indices.get_mapping(index=alias)
         for name, mapping in stored.body.items():
-            missing = {field: wanted[field] for field in wanted.keys() - mapping["mappings"]["properties"].keys()}
+            missing = _missing(wanted, mapping["mappings"]["properties"])
             if missing:
                 log.info("adding fields to an index", extra={"index": name, "fields": sorted(missing)})
                 await es.indices.put_mapping(index=name, properties=missing)
+
+
+def _missing(wanted: JsonObject, stored: JsonObject) -> JsonObject:
+    """The fields of `wanted` that aren't stored, those within objects too."""
+    missing = {field: wanted[field] for field in wanted.keys() - stored.keys()}
+    for field in wanted.keys() & stored.keys():
+        inner = _missing(wanted[field].get("properties", {}), stored[field].get("properties", {}))
+        if inner:
+            missing[field] = {"properties": inner}
+    return missing
 
 
 async def _check_dims(es: AsyncElasticsearch, alias: str, model: IndexModel) -> None:

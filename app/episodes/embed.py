@@ -97,6 +97,13 @@ class EmbeddingService:
         ]
         saved = await self._due.save(outcomes)
         await self._forget_again(outcomes)
+        log.debug(
+            "embedded",
+            extra={
+                "episodes": len(documents),
+                "request_ids": sorted({document.source.get("request_id") or "" for document in documents} - {""}),
+            },
+        )
         failed = sum(changes["embedding_status"] == "failed" for _, changes in outcomes)
         done = Embedded(max(0, saved.written - failed), failed, saved.skipped)
         for outcome, count in (("ready", done.ready), ("failed", done.failed), ("skipped", done.skipped)):
@@ -144,7 +151,12 @@ class EmbeddingService:
         attempts = document.source["embedding_attempts"] + 1
         log.warning(
             "an episode could not be embedded",
-            extra={"episode_id": document.id, "attempts": attempts, "reason": reason[:_REASON_MAX_CHARS]},
+            extra={
+                "episode_id": document.id,
+                "request_id": document.source.get("request_id"),
+                "attempts": attempts,
+                "reason": reason[:_REASON_MAX_CHARS],
+            },
         )
         again = attempts < self._max_attempts
         return {

@@ -25,6 +25,7 @@ _ALL_BUT_VECTORS = (
     "org_id", "user_id", "agent_id", "episode_id", "session_id", "role", "content", "token_count", "tags",
     "tag_numbers", "metadata", "created_at", "ordinal", "branch", "embedding_status", "embedding_model",
     "embedding_generated_at", "embedding_error", "embedding_attempts", "embedding_due_at", "deleted_at", "events",
+    "request_id",
 )  # fmt: skip
 
 NEWEST_FIRST: list[Query] = [{"created_at": "desc"}, {"ordinal": "desc"}, {"episode_id": "asc"}]

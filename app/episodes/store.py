@@ -19,6 +19,7 @@ from app.events import events_for, with_event
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import Item, OnceStore
 from app.lineage import FIRST, Lineage
+from app.logs import current_request_id
 from app.ordinals import Ordinals
 from app.types import JsonObject, from_iso, iso, utc_now
 from app.webhooks.subscriptions import Subscriptions
@@ -126,6 +127,7 @@ class EpisodeStore:
                 "created_at": iso(draft.created_at),
                 "ordinal": self._ordinals.next(),
                 "branch": None if draft.branch == FIRST else draft.branch,
+                "request_id": current_request_id(),
                 "embedding_status": "pending",
                 "embedding_attempts": 0,
                 "embedding_due_at": iso(utc_now()),

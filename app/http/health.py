@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from app import __version__
-from app.http.requests import CONTAINER
+from app.http.requests import CONTAINER, DRAINING
 from app.http.responses import bare
 from app.http.routing import BareRoute
 
@@ -54,8 +54,11 @@ async def live(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """200 when Elasticsearch and Redis answer and the model is loaded, else 503 with what is missing."""
+    """200 when Elasticsearch and Redis answer and the model is loaded, else 503 with what is missing; 503 as well
+    when the server is about to stop."""
     checks = await asyncio.shield(request.app[CONTAINER].check())
+    if request.app[DRAINING].is_set():
+        return bare(Unreadiness("stopping", checks, []), 503)
     missing = sorted(name for name, answers in checks.items() if not answers)
     if missing:
         return bare(Unreadiness("unavailable", checks, missing), 503)

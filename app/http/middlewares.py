@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from app import metrics
 from app.errors import AuthenticationError, MethodNotAllowed, NotFound, PayloadTooLarge, RemembrError, RequestTimeout
-from app.http.requests import CONTAINER, IDENTITY, REQUEST_ID
+from app.http.requests import CONTAINER, DRAINING, IDENTITY, REQUEST_ID
 from app.http.responses import failure
 from app.logs import bind_contextvars, clear_contextvars
 
@@ -42,9 +42,10 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
     metrics.REQUESTS.labels(method, route_of(request), response.status).observe(took_s)
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
-        if request.app[CONTAINER].settings.close_sync_clients and _loses_its_loop(request):
+        settings = request.app[CONTAINER].settings
+        if request.app[DRAINING].is_set() or (settings.close_sync_clients and _loses_its_loop(request)):
             response.force_close()
-    level = logging.WARNING if response.status >= 500 else logging.DEBUG
+    level = logging.WARNING if response.status >= 500 else _level(request)
     log.log(
         level,
         "request",
@@ -56,6 +57,10 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
         },
     )
     return response
+
+
+def _level(request: web.Request) -> int:
+    return logging.INFO if request.app[CONTAINER].settings.access_log else logging.DEBUG
 
 
 def _loses_its_loop(request: web.Request) -> bool:

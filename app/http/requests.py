@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=BaseModel)
 
 CONTAINER: web.AppKey[Container] = web.AppKey("container")
+DRAINING: web.AppKey[asyncio.Event] = web.AppKey("draining")
+"""Set when the server is to stop soon: no new work should come, and each connection ends with its answer."""
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 IDENTITY: web.RequestKey[Identity] = web.RequestKey("identity")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
@@ -53,9 +54,11 @@ async def reindex(
         elif model is None:
             _tell(console, await work.run())
         else:
+            began = time.monotonic()
             async with open_document_embedder(settings.model_copy(update={"embedding_model": model})) as embedder:
+                loading_s = time.monotonic() - began
                 named = IndexModel(model, embedder.info.model_id, embedder.info.dims)
-                _tell(console, await work.run(NewModel(named, embedder)))
+                _tell(console, await work.run(NewModel(named, embedder, loading_s)))
     # New indices are for the model that is in place now.
     await migrate(settings)
 

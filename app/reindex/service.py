@@ -50,6 +50,7 @@ _BEAT_S = 3.0
 _ALONE_AFTER = timedelta(seconds=30)
 _HEALTHY_S = 600
 _MARGIN_S = 2.0
+_LOADING_FACTOR = 4
 _VECTORS: JsonObject = {"exists": {"field": "content_vector"}}
 
 Progress = Callable[[str, int, int], None]
@@ -58,10 +59,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """Whose vectors the new index is to have, and what makes them."""
+    """Whose vectors the new index is to have, and what makes them. loading_s: how long it took to load it here, and
+    others may take several times as long."""
 
     model: IndexModel
     embedder: DocumentEmbedder
+    loading_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Reindex:
         self._per_s = per_s
         self._owner = secrets.token_hex(4)
         self._noted = 0.0
+        self._loaded_by = 0.0
 
     async def run(self, new_model: NewModel | None = None) -> Report:
         """Make a new index by this release's template, or go on with one that was begun.
@@ -115,6 +119,7 @@ class Reindex:
             begun = await self._create(live, max(each.number for each in (live, *others)) + 1, wanted)
         if new_model is not None and (model := _model(live)) is not None:
             await note(self._es, live.name, embedding=replace(model, next=new_model.model.name).meta())
+            self._loaded_by = time.monotonic() + _LOADING_FACTOR * new_model.loading_s
         if await break_move(self._es, self._alias, live.name):
             log.warning("a run before this one had stopped writes; they go on", extra={"index": live.name})
         return await self._replace(live, begun, _upto(begun.meta["reindex"]["copied"]), new_model, began)
@@ -225,6 +230,7 @@ class Reindex:
         else:
             raise EngineError(f"{new.name} doesn't come to hold what {old.name} does: {len(found.wrong)} differ.")
         await self._serving(new.name, old.name)
+        await self._until_loaded(new, old, copied)
         for _ in range(_MOST_MOVES):
             copied = await self._catch_up(copier, new, old, copied, embedder)
             try:
@@ -280,6 +286,12 @@ class Reindex:
             embedding.cancel()
             await asyncio.gather(embedding, return_exceptions=True)
         await embedding
+
+    async def _until_loaded(self, new: Generation, old: Generation, copied: Upto) -> None:
+        """Give servers and workers, of which nothing is known here, the time to load the model that comes next."""
+        while (left := self._loaded_by - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _BEAT_S))
+            await self._beat(new, old, copied)
 
     async def _beat(self, new: Generation, old: Generation, copied: Upto, *, at_once: bool = False) -> None:
         """Note how far it has come, and that somebody is at it."""

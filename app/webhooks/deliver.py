@@ -20,7 +20,7 @@ from app.elastic.index import Document
 from app.elastic.scope import SystemScope
 from app.sealing import Sealer
 from app.types import JsonObject, iso, utc_now
-from app.webhooks.deliveries import DeliveryStore
+from app.webhooks.deliveries import DeliveryStore, Wanted
 from app.webhooks.models import Webhook
 from app.webhooks.payloads import data_of, payload
 from app.webhooks.pending import EventStore
@@ -75,8 +75,9 @@ class DeliveryService:
         for cause in causes:
             source = cause.document.source
             for event in cause.events:
-                body = payload(event, source["org_id"], data_of(event, source))
-                wanted += [(hook, body) for hook in wanting[source["org_id"]] if event["type"] in hook.events]
+                body, request_id = payload(event, source["org_id"], data_of(event, source)), event.get("request_id")
+                hooks = [hook for hook in wanting[source["org_id"]] if event["type"] in hook.events]
+                wanted += [Wanted(hook, body, request_id) for hook in hooks]
         await self._deliveries.create_all(_WORKER, wanted)
         await self._events.clear(causes)
         metrics.FANNED_OUT.inc(len(causes))
@@ -158,6 +159,17 @@ class DeliveryService:
         )
         outcome = await self._sender.send(target.webhook.url, body, signed)
         metrics.DELIVERIES.labels("delivered" if outcome.delivered else "failed").inc()
+        log.log(
+            logging.DEBUG if outcome.delivered else logging.INFO,
+            "a delivery was tried",
+            extra={
+                "delivery_id": claimed.id,
+                "webhook_id": target.webhook.id,
+                "request_id": source.get("request_id"),
+                "status": outcome.status,
+                "error": outcome.error,
+            },
+        )
         await self._deliveries.record(claimed, self._recorded(source["attempts"] + 1, outcome))
         return outcome
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,15 +21,24 @@ _SUBJECT = ("user_id", "session_id", "episode_id")
 _PENDING: Query = {"term": {"status": "pending"}}
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A payload that a webhook is to be sent. request_id: of the request that the event happened in, for the log."""
+
+    webhook: Webhook
+    payload: JsonObject
+    request_id: str | None = None
+
+
 class DeliveryStore:
     """The only module that names the index of deliveries."""
 
     def __init__(self, engine: Engine) -> None:
         self._index = ScopedIndex(engine, DELIVERIES)
 
-    async def create_all(self, scope: AnyScope, wanted: Sequence[tuple[Webhook, JsonObject]]) -> list[str]:
+    async def create_all(self, scope: AnyScope, wanted: Sequence[Wanted]) -> list[str]:
         """Store a delivery of a payload for each webhook, due now. One that is there stays as it is. Ids in order."""
-        documents = [(derived_id(payload["id"], webhook.id), _source(webhook, payload)) for webhook, payload in wanted]
+        documents = [(derived_id(one.payload["id"], one.webhook.id), _source(one)) for one in wanted]
         made = [(delivery_id, source | {"delivery_id": delivery_id}) for delivery_id, source in documents]
         for result in await self._index.create_all(scope, made):
             if isinstance(result, BaseException) and not isinstance(result, VersionConflict):
@@ -124,19 +134,25 @@ def _due() -> list[Query]:
     return [_PENDING, {"range": {"next_attempt_at": {"lte": iso(utc_now())}}}]
 
 
-def _source(webhook: Webhook, payload: JsonObject) -> JsonObject:
+def _source(wanted: Wanted) -> JsonObject:
+    webhook, payload = wanted.webhook, wanted.payload
     now, data = iso(utc_now()), payload["data"]
-    return {name: data[name] for name in _SUBJECT if data.get(name)} | {
-        "org_id": webhook.org_id,
-        "webhook_id": webhook.id,
-        "event_id": payload["id"],
-        "event": payload["event"],
-        "payload": payload,
-        "status": "pending",
-        "attempts": 0,
-        "created_at": now,
-        "next_attempt_at": now,
-    }
+    known = {"request_id": wanted.request_id} if wanted.request_id else {}
+    return (
+        {name: data[name] for name in _SUBJECT if data.get(name)}
+        | known
+        | {
+            "org_id": webhook.org_id,
+            "webhook_id": webhook.id,
+            "event_id": payload["id"],
+            "event": payload["event"],
+            "payload": payload,
+            "status": "pending",
+            "attempts": 0,
+            "created_at": now,
+            "next_attempt_at": now,
+        }
+    )
 
 
 def delivery_of(source: dict[str, Any]) -> Delivery:

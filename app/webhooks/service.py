@@ -7,10 +7,11 @@ import dataclasses
 from app.elastic.scope import Scope
 from app.errors import AuthorizationError, ConflictError, NotFound, ValidationFailed
 from app.events import TEST_EVENT
+from app.logs import current_request_id
 from app.outbox import WEBHOOKS, Outbox
 from app.sealing import Sealer
 from app.types import JsonObject, iso, new_id, utc_now
-from app.webhooks.deliveries import DeliveryStore
+from app.webhooks.deliveries import DeliveryStore, Wanted
 from app.webhooks.guard import Network, refusal
 from app.webhooks.models import (
     DeletedWebhook,
@@ -121,7 +122,7 @@ class WebhookService:
         webhook = await self._require_active(scope, webhook_id)
         event = {"id": new_id(), "type": TEST_EVENT, "at": iso(utc_now())}
         body = payload(event, scope.org_id, {"webhook_id": webhook.id, "message": "This is a test."})
-        ids = await self._deliveries.create_all(scope, [(webhook, body)])
+        ids = await self._deliveries.create_all(scope, [Wanted(webhook, body, current_request_id())])
         self._outbox.nudge(WEBHOOKS)
         return QueuedDelivery(ids[0], True, TEST_EVENT)
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.core import NotSet
 
 from tests.client import Client
 from tests.documented import DOCUMENT
+from tests.fuzzing import made_up
 from tests.reliability import fuzzed
 
 # Without `security`, so that it makes up no credentials: the client has its own.
@@ -57,13 +58,7 @@ async def test_every_answer_is_as_documented_and_none_is_a_crash(
 ) -> None:
     operation = SCHEMA[path][method]
 
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @made_up(EXAMPLES)
     @given(st.data())
     def cases(data: Any) -> None:
         made.append(data.draw(operation.as_strategy(generation_mode=mode)))

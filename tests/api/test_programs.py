@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.client import Client
 from tests.conftest import NewOrganisation
+from tests.fuzzing import made_up
 from tests.reliability import fuzzed
 
 PROGRAMS = 8
@@ -126,8 +127,7 @@ async def compare(client: Client, model: Model) -> None:
         assert answer.status_code == (200 if row.alive else 404)
 
 
-@hypothesis.settings(max_examples=PROGRAMS, deadline=None, derandomize=True, database=None,
-                     suppress_health_check=list(hypothesis.HealthCheck))  # fmt: skip
+@made_up(PROGRAMS)
 @hypothesis.given(program=st.lists(STEP, min_size=4, max_size=STEPS))
 async def test_any_program_of_calls_leaves_what_its_answers_say(
     new_organisation: NewOrganisation, program: list[Step]

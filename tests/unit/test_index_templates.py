@@ -180,3 +180,14 @@ def test_what_differs_between_installations_comes_from_the_settings() -> None:
     assert (vector["dims"], vector["index_options"]["type"]) == (768, "int8_hnsw")
     assert filled["template"]["settings"]["index"]["number_of_shards"] == 7
     assert load("component-settings", values(settings, 1))["template"]["settings"]["index"]["number_of_replicas"] == 2
+
+
+def test_what_is_written_over_an_episode_is_read_from_it_before() -> None:
+    """The worker replaces whole documents: a field that it doesn't read would be lost."""
+    properties = {
+        field
+        for name in ("component-ownership", EPISODES.name)
+        for field in load(name, PLACEHOLDERS)["template"]["mappings"]["properties"]
+    }
+    made_anew = {"content_vector", "context_vector", "context", "context_of"}
+    assert set(queries._ALL_BUT_VECTORS) == properties - made_anew
