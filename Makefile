@@ -1,6 +1,6 @@
 # Each target works from a fresh clone, with nothing prepared.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-faults fuzz lint bench clean
+.PHONY: help run demo test test-faults fuzz soak lint lock audit bench clean
 
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
@@ -24,11 +24,23 @@ test-faults: $(READY_DEV) ## the slow ones: engines and whole stacks killed, fro
 fuzz: $(READY_DEV) ## much more made-up input than in the tests, other each time: make fuzz CASES=200
 	@REMEMBR_FUZZ=$(or $(CASES),200) exec .venv/bin/python -m pytest -k "made_up or programs"
 
+soak: $(READY_DEV) ## a constant mixed load, and whether everything stays flat: make soak MINUTES=20
+	@exec .venv/bin/python -m bench.soak --minutes $(or $(MINUTES),20)
+
 lint: $(READY_DEV) ## ruff, mypy, import rules
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+lock: $(READY_DEV) ## pin what a release is installed from, with hashes: requirements.lock
+	.venv/bin/pip install --quiet 'remembr-server[lock] @ .'
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock setup.cfg
+
+audit: $(READY_DEV) ## known holes in what is pinned; needs a service that knows them
+	.venv/bin/pip install --quiet 'remembr-server[lock] @ .'
+	.venv/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 
 bench: $(READY_DEV) ## speed, as ratios in one run
 	@exec .venv/bin/python -m bench
