@@ -179,7 +179,10 @@ async def test_one_that_dies_when_writes_are_stopped_stops_them_for_seconds_only
     assert (await callers[0].search("said")).keys() >= {"results"}
 
 
-async def test_what_an_operator_has_blocked_is_left_so(moved: Core, alias: str, callers: list[Client]) -> None:
+async def test_what_an_operator_has_blocked_is_left_so(
+    moved: Core, alias: str, callers: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writes, "MOVE_WAIT_S", 0.5)
     await moved.es.indices.add_block(index=await in_place(moved, alias), block="write")
     error = await callers[0].error("POST", "/memory", 503, json={"role": "user", "content": "Not now"})
     assert "read-only" in error["message"]
