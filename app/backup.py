@@ -18,6 +18,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError
 
 from app import __version__
 from app.elastic.client import translate_errors
+from app.elastic.generations import generations
 from app.elastic.indices import INDICES
 from app.errors import EngineError
 from app.settings import Settings
@@ -115,9 +116,11 @@ class Backup:
         if any(there.values()) and not replace:
             full = ", ".join(sorted(name for name, count in there.items() if count))
             raise EngineError(f"There is something in {full}: it would be lost. Say --replace if it may be.")
-        if there:
+        # Also those that a reindex keeps: the backup may hold an index of that name.
+        known = [await generations(self._es, index.alias(self._prefix)) for index in INDICES]
+        if beside := {generation.name for each in known for generation in each} | set(there):
             with translate_errors("making room"):
-                await self._es.indices.delete(index=sorted(there))
+                await self._es.indices.delete(index=sorted(beside))
         with translate_errors("starting to restore"):
             await self._es.snapshot.restore(
                 repository=self._repository,

@@ -243,7 +243,7 @@ def reindex(
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the index before.")] = False,
     finish: Annotated[bool, typer.Option("--finish", help="Remove the index before.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Only show which indices there are.")] = False,
-    per_second: Annotated[float, typer.Option(help="Documents a second at most; -1: no limit.")] = -1,
+    per_second: Annotated[float, typer.Option(help="Documents a second at most; -1: no limit.", min=-1)] = -1,
 ) -> None:
     """Make an index anew by this release's template, or for another model, while servers and workers go on."""
     from app.reindex.command import Action, reindex

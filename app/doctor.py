@@ -14,7 +14,7 @@ from elasticsearch import ApiError
 from app.backlog import BacklogStore
 from app.container import Core
 from app.elastic.client import translate_errors
-from app.elastic.generations import model_of
+from app.elastic.generations import generations, model_of
 from app.elastic.indices import EPISODES, INDICES, plan
 from app.embedding import describe
 from app.errors import EngineError, RemembrError
@@ -121,7 +121,9 @@ async def _disks(core: Core) -> list[Finding]:
 
 async def _blocks(core: Core) -> list[Finding]:
     with translate_errors("looking for blocks"):
-        answer = await core.es.indices.get_settings(index=f"{core.settings.index_prefix}-*", flat_settings=True)
+        # By their aliases: an index that was replaced is kept, and takes no writes.
+        aliases = [index.alias(core.settings.index_prefix) for index in INDICES]
+        answer = await core.es.indices.get_settings(index=aliases, flat_settings=True, ignore_unavailable=True)
     blocked = [
         name
         for name, each in answer.body.items()
@@ -158,6 +160,10 @@ async def _indices(core: Core) -> list[Finding]:
             there = await core.es.indices.exists_alias(name=alias)
         if not there:
             findings.append(Finding("indices", "bad", f"{alias} is missing", "Start a server: it makes it."))
+        for generation in await generations(core.es, alias):
+            if not generation.live:
+                said = f"{generation.name} is kept beside the one in its place"
+                findings.append(Finding("indices", "look", said, f"`remembr-server reindex {index.name} --status`."))
     return findings or [Finding("indices", "good", f"all {len(INDICES)} are there")]
 
 

@@ -21,6 +21,9 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+_AGAIN_S = 30.0
+"""After a model could not be had: it may have to come from elsewhere."""
+
 _GRACE_S = 60.0
 """What was begun with the model before may still be under way."""
 
@@ -78,6 +81,7 @@ class _Follower(Generic[E]):
                 log.debug("the model can't be looked for", extra={"error": error.message})
             except EngineError as error:
                 log.error("the model of the episodes can't be had", extra={"error": str(error)})
+                await asyncio.sleep(_AGAIN_S)
             except Exception:
                 # Whatever it is, searches go on with what there is.
                 log.exception("following the model failed")

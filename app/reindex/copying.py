@@ -8,6 +8,7 @@ Copies keep the version of what they were copied from, and an older one never re
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ CHUNK = 5_000
 """Sequence numbers that one request copies."""
 
 _PAGE = 500
+_GENTLE_S = 1.0
+"""How much is copied at once where there is a limit, in seconds of it."""
+
 _SETTLE_S = 20.0
 _SETTLE_LOOK_S = 0.05
 _FORGET_LOOK_S = 0.2
@@ -86,13 +90,17 @@ class Copier:
         """
         await self.refresh(self._source)
         total, come = 0, dict(after)
+        size = CHUNK if self._per_s < 0 else min(CHUNK, max(1, int(self._per_s * _GENTLE_S)))
         for shard, last in sorted(upto.items()):
             while come.get(shard, -1) < last:
-                low, high = come.get(shard, -1), min(last, come.get(shard, -1) + CHUNK)
+                began = time.monotonic()
+                low, high = come.get(shard, -1), min(last, come.get(shard, -1) + size)
                 copied = await self._chunk(shard, len(upto), low, high)
                 come[shard] = high
                 total += copied
                 done(copied, dict(come))
+                if self._per_s > 0:
+                    await asyncio.sleep(max(0.0, began + copied / self._per_s - time.monotonic()))
         return total
 
     async def copy_again(self, ids: list[str]) -> None:
@@ -150,7 +158,6 @@ class Copier:
                 answer = await self._es.perform_request(
                     "POST",
                     "/_reindex",
-                    params={"requests_per_second": f"{self._per_s:g}"},
                     headers={"content-type": "application/json", "accept": "application/json"},
                     body=body,
                 )

@@ -121,5 +121,10 @@ async def test_all_is_lost_and_comes_back(own_engines: tuple[Settings, engines.E
         await client.data("POST", f"/memory/{deleted}/restore")
         await embed(settings)
         assert (await client.data("GET", f"/memory/{pending}/status"))["embedding_status"] == "ready"
+    # The backup holds an index that now lies beside the one in its place.
+    await command(settings, "reindex")
     replaced = await command(settings, "restore", "--replace")
     assert "Restored" in replaced
+    async with served(settings) as client:
+        client.http.headers["Authorization"] = key
+        assert await client.contents("not embedded yet", search_mode="keyword", limit=1) == ["not embedded yet"]

@@ -14,6 +14,7 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from app.container import Core, open_core
+from app.doctor import examine
 from app.elastic import generations as moving
 from app.elastic import writes
 from app.elastic.generations import IndexModel, MoveBroken, generations
@@ -224,6 +225,11 @@ async def test_any_index_can_be_made_anew(moved: Core, callers: list[Client]) ->
     session_id = await callers[0].session()
     report = await Reindex(moved.es, moved.settings, SESSIONS, lambda *_: None).run()
     assert report.new == f"{SESSIONS.alias(moved.settings.index_prefix)}-v2"
+    findings = await examine(moved)
+    assert [finding.said for finding in findings if finding.about == "indices"] == [
+        f"{report.old} is kept beside the one in its place"
+    ]
+    assert [finding.state for finding in findings if finding.about == "blocks"] == ["good"]
     assert (await callers[0].data("GET", f"/sessions/{session_id}"))["session"]["session_id"] == session_id
 
 
