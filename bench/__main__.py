@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from app.settings import Settings
-from bench import embedding, latency, report, search, stack, store, vector_index
+from bench import embedding, latency, maintenance, report, search, stack, store, vector_index
 from bench.report import Section
 
 _EMBEDDING_DOCUMENTS = 96
@@ -54,6 +54,12 @@ def _embedding(_: Settings, __: argparse.Namespace) -> tuple[object, str]:
     return figures, embedding.table(figures)
 
 
+def _maintenance(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
+    """Reindex, backup, restore"""
+    figures = maintenance.run(settings, max(options.episodes))
+    return figures, maintenance.table(figures)
+
+
 def _vector_index(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
     """Vector index types"""
     figures = vector_index.run(settings, sizes=tuple(options.episodes))
@@ -66,6 +72,7 @@ PARTS: dict[str, tuple[Part, object]] = {
     "latency": (_latency, latency),
     "embedding": (_embedding, embedding),
     "vector_index": (_vector_index, vector_index),
+    "maintenance": (_maintenance, maintenance),
 }
 
 
@@ -93,7 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=" ".join(PARTS))
     parser.add_argument("--elasticsearch-url", metavar="URL", help="use this one; indices are removed again")
     parser.add_argument("--redis-url", metavar="URL")
-    parser.add_argument("--episodes", type=int, nargs="+", default=[5_000], help="of vector_index")
+    parser.add_argument("--episodes", type=int, nargs="+", default=[5_000], help="of vector_index and maintenance")
     return parser.parse_args()
 
 
