@@ -10,9 +10,10 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from elasticsearch import AsyncElasticsearch, BadRequestError
 
@@ -39,6 +40,8 @@ from app.settings import Settings
 from app.types import JsonObject, from_iso, iso, utc_now
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CAUGHT_UP_S = 2.0
 """When it takes less than that to copy what has come meanwhile, writes can wait for the rest."""
@@ -135,6 +138,7 @@ class Reindex:
         old = next((other for other in others if replaced and other.name == replaced["index"]), None)
         if replaced is None or old is None:
             raise EngineError(f"{live.name} didn't take another's place, or that is removed: nothing to go back to.")
+        self._refuse_beating(old)
         await self._copy_mapping(live.name, old.name)
         await self._loading(old.name)
         await unblock(self._es, old.name)
@@ -219,7 +223,8 @@ class Reindex:
         checked = 0
         for _ in range(_MOST_COMPARED):
             total = await comparer.count(old.name)
-            found = await comparer.compare(old.name, new.name, self._told("comparing", total))
+            comparing = comparer.compare(old.name, new.name, self._told("comparing", total))
+            found = await self._beating(comparing, new, old, lambda copied=copied: copied)
             checked = found.checked
             await comparer.remove(new.name, found.surplus)
             await copier.copy_again(found.wrong)
@@ -256,15 +261,10 @@ class Reindex:
                 come.append((count, until))
                 self._progress("copying", min(left, sum(each for each, _ in come)), left)
 
-            copying = asyncio.create_task(copier.copy(copied, upto, done))
-            try:
-                while not copying.done():
-                    await asyncio.wait([copying], timeout=_BEAT_S)
-                    await self._beat(new, old, come[-1][1] if come else copied)
-            finally:
-                copying.cancel()
-                await asyncio.gather(copying, return_exceptions=True)
-            await copying
+            def so_far(copied: Upto = copied, come: list[tuple[int, Upto]] = come) -> Upto:
+                return come[-1][1] if come else copied
+
+            await self._beating(copier.copy(copied, upto, done), new, old, so_far)
             copied = upto
             await self._beat(new, old, copied, at_once=True)
             if embedder is not None:
@@ -277,15 +277,21 @@ class Reindex:
         with translate_errors("counting"):
             answer = await self._es.count(index=new.name, query={"term": {"embedding_status": "pending"}})
         total = int(answer.body["count"])
-        embedding = asyncio.create_task(embedder.embed(self._told("embedding", total)))
+        await self._beating(embedder.embed(self._told("embedding", total)), new, old, lambda copied=copied: copied)
+
+    async def _beating(
+        self, work: Coroutine[None, None, T], new: Generation, old: Generation, copied: Callable[[], Upto]
+    ) -> T:
+        """Do it, and note meanwhile that somebody is at it. copied: how far that is."""
+        task = asyncio.create_task(work)
         try:
-            while not embedding.done():
-                await asyncio.wait([embedding], timeout=_BEAT_S)
-                await self._beat(new, old, copied)
+            while not task.done():
+                await asyncio.wait([task], timeout=_BEAT_S)
+                await self._beat(new, old, copied())
         finally:
-            embedding.cancel()
-            await asyncio.gather(embedding, return_exceptions=True)
-        await embedding
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return await task
 
     async def _until_loaded(self, new: Generation, old: Generation, copied: Upto) -> None:
         """Give servers and workers, of which nothing is known here, the time to load the model that comes next."""
@@ -315,7 +321,6 @@ class Reindex:
         settings = {
             "refresh_interval": template["refresh_interval"],
             "number_of_replicas": template["number_of_replicas"],
-            "gc_deletes": None,
         }
         with translate_errors("preparing an index"):
             await self._es.indices.put_settings(index=index, settings=settings)
@@ -338,9 +343,9 @@ class Reindex:
     ) -> tuple[int, float]:
         self._progress("replacing", 0, 1)
         began, documents = time.monotonic(), 0
-        await begin_move(self._es, self._alias, old.name)
         try:
             async with asyncio.timeout(MOVE_WAIT_S - _MARGIN_S):
+                await begin_move(self._es, self._alias, old.name)
                 upto = await copier.reached_in(old.name, all_of_it=True)
                 await copier.copy(copied, upto, lambda _count, _come: None)
                 await copier.refresh(new.name)
@@ -357,6 +362,8 @@ class Reindex:
                 raise
         paused_s = time.monotonic() - began
         await note(self._es, new.name, reindex=None)
+        with translate_errors("ending a reindex"):
+            await self._es.indices.put_settings(index=new.name, settings={"gc_deletes": None})
         if (model := _model(old)) is not None and model.next is not None:
             await note(self._es, old.name, embedding=replace(model, next=None).meta())
         self._progress("replacing", 1, 1)
