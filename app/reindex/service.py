@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from elasticsearch import AsyncElasticsearch, BadRequestError
@@ -224,7 +225,7 @@ class Reindex:
         for _ in range(_MOST_COMPARED):
             total = await comparer.count(old.name)
             comparing = comparer.compare(old.name, new.name, self._told("comparing", total))
-            found = await self._beating(comparing, new, old, lambda copied=copied: copied)
+            found = await self._beating(comparing, new, old, partial(dict, copied))
             checked = found.checked
             await comparer.remove(new.name, found.surplus)
             await copier.copy_again(found.wrong)
@@ -277,7 +278,7 @@ class Reindex:
         with translate_errors("counting"):
             answer = await self._es.count(index=new.name, query={"term": {"embedding_status": "pending"}})
         total = int(answer.body["count"])
-        await self._beating(embedder.embed(self._told("embedding", total)), new, old, lambda copied=copied: copied)
+        await self._beating(embedder.embed(self._told("embedding", total)), new, old, partial(dict, copied))
 
     async def _beating(
         self, work: Coroutine[None, None, T], new: Generation, old: Generation, copied: Callable[[], Upto]
