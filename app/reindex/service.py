@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CAUGHT_UP_S = 2.0
+CAUGHT_UP_S = 3.0
 """When it takes less than that to copy what has come meanwhile, writes can wait for the rest."""
 
 _MOST_ROUNDS = 100

@@ -28,7 +28,7 @@ from tests.tiny_model import save_tiny_model
 EPISODES_STORED = 60
 SOON_S = 90
 COMMAND_S = 240
-NOTICED_S = 5.0
+NOTICED_S = 10.0
 
 pytestmark = pytest.mark.slow
 

@@ -172,7 +172,7 @@ async def test_one_that_dies_when_writes_are_stopped_stops_them_for_seconds_only
         callers[1].store("Said meanwhile as well"),
         callers[0].data("DELETE", f"/memory/{episode_id}"),
     )
-    assert 1.0 <= time.monotonic() - began < 5
+    assert 1.0 <= time.monotonic() - began < 15
     assert len(set(map(str, answers))) == 3
     with pytest.raises(MoveBroken):
         await moving.complete_move(moved.es, alias, old, f"{alias}-v2")
