@@ -21,10 +21,10 @@ HOSTILE = (
 """What would do something else where data is taken for part of a query, a pattern, a path or a script."""
 
 
-def made_up(usual: int) -> hypothesis.settings:
-    """Settings of a test that makes up its cases. usual: how many in every run."""
+def made_up(usual: int, *, costly: int = 1) -> hypothesis.settings:
+    """Settings of a test that makes up its cases. usual: how many in every run. costly: how many others one is like."""
     return hypothesis.settings(
-        max_examples=FULL or usual,
+        max_examples=FULL // costly or usual,
         derandomize=not FULL,
         database=None,
         deadline=None,

@@ -127,7 +127,7 @@ async def compare(client: Client, model: Model) -> None:
         assert answer.status_code == (200 if row.alive else 404)
 
 
-@made_up(PROGRAMS)
+@made_up(PROGRAMS, costly=10)
 @hypothesis.given(program=st.lists(STEP, min_size=4, max_size=STEPS))
 async def test_any_program_of_calls_leaves_what_its_answers_say(
     new_organisation: NewOrganisation, program: list[Step]
