@@ -78,10 +78,20 @@ class Backup:
             if status["state"] not in ("INIT", "STARTED"):
                 break
             await asyncio.sleep(_POLL_S)
-        taken = await self.find(name)
+        taken = await self._ended(name)
         if not taken.complete:
             raise EngineError(f"The snapshot {name} is not complete; Elasticsearch's log says why. Take another.")
         return taken
+
+    async def _ended(self, name: str) -> Snapshot:
+        """Once the repository has it: its shards are done a little before."""
+        while True:
+            with translate_errors("following a snapshot"):
+                answer = await self._es.snapshot.get(repository=self._repository, snapshot=name)
+            (found,) = answer.body["snapshots"]
+            if found["state"] != "IN_PROGRESS":
+                return _snapshot(found)
+            await asyncio.sleep(_POLL_S)
 
     async def all(self) -> list[Snapshot]:
         """This installation's, oldest first. Raises EngineError when the repository can't be read."""

@@ -112,7 +112,8 @@ class Figures:
 
 def run(settings: Settings, minutes: float, per_s: float, console: Console) -> Figures:
     """Start a server and a worker and load them."""
-    with stack.indices(settings) as own, stack.server(own) as server, stack.worker(own) as worker:
+    # The server's cache of query vectors fills up within minutes, rather than all the while.
+    with stack.indices(settings, query_cache_size=200) as own, stack.server(own) as server, stack.worker(own) as worker:
         assert server.service.pid is not None
         assert worker.pid is not None
         watched = [Watched("server", server.service.pid), Watched("worker and its model", worker.pid)]
