@@ -28,6 +28,9 @@ MODES = [
     if mode is GenerationMode.POSITIVE or operation.get("parameters") or "requestBody" in operation
 ]
 EXAMPLES = 10
+HEAD_MAX = 8_000
+"""Longer ones aren't read by the server."""
+
 NDJSON = "application/x-ndjson"
 
 
@@ -66,6 +69,9 @@ async def test_every_answer_is_as_documented_and_none_is_a_crash(
     made: list[Case[Any]] = []
     cases()
     for case in made:
+        if len(str(member.http.build_request(method, case.formatted_path, params=case.query).url)) > HEAD_MAX:
+            # Refused before there is a route: see test_hardening.py.
+            continue
         # The client holds the answer against the document.
         response = await member.send(method, case.formatted_path, **sent(case))
         assert response.status_code < 500, case.as_curl_command()
