@@ -21,6 +21,14 @@ T = TypeVar("T")
 RedisClient = aioredis.Redis
 
 _REST_AFTER_FAILURE_S = 1.0
+_UVLOOP_CLOSED = "the handler is closed"
+
+
+def is_absence(error: BaseException) -> bool:
+    """Whether an error of the client means that Redis is away. uvloop says by a RuntimeError that the other end has
+    closed a connection between two writes, and the client passes it on."""
+    closed = isinstance(error, RuntimeError) and _UVLOOP_CLOSED in str(error)
+    return closed or isinstance(error, (RedisError, OSError))
 
 
 class RedisGate:
@@ -52,7 +60,9 @@ class RedisGate:
             return None
         try:
             return await work(self.client)
-        except (RedisError, OSError) as error:
+        except Exception as error:
+            if not is_absence(error):
+                raise
             self._closed_until = time.monotonic() + _REST_AFTER_FAILURE_S
             metrics.REDIS_FAILURES.inc()
             log.warning("Redis did not answer; going on without it", extra={"error": repr(error)})
@@ -62,7 +72,9 @@ class RedisGate:
         """Whether Redis answers now; asks even while the gate is closed."""
         try:
             await self.client.ping()
-        except (RedisError, OSError):
+        except Exception as error:
+            if not is_absence(error):
+                raise
             return False
         self._closed_until = 0.0
         return True

@@ -28,6 +28,7 @@ from app.container import WorkerContainer, open_worker_container
 from app.errors import EngineError, Unavailable
 from app.migrate import migrate
 from app.outbox import EMBED, WEBHOOKS, job_to_bytes, queue_name
+from app.redis import is_absence
 from app.server import loop_factory
 from app.settings import Settings
 from workers import jobs
@@ -86,7 +87,7 @@ async def _work_once(settings: Settings, container: WorkerContainer, stop: async
     error = results[0]
     if stop.is_set() or isinstance(error, asyncio.CancelledError):
         return
-    if isinstance(error, BaseException) and not isinstance(error, (RedisError, OSError)):
+    if isinstance(error, BaseException) and not is_absence(error):
         raise error
     log.warning("lost Redis; the worker starts over", extra={"error": repr(error)})
     with contextlib.suppress(asyncio.TimeoutError):
