@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from app.backup import Backup
     from app.doctor import Finding
 
-# Snapshots of large indices begin slowly.
-_PATIENT_S = 120.0
-
 app = typer.Typer(
     help="Run and look after a Remembr server. Settings are environment variables: docs/configuration.md.",
     no_args_is_help=True,
@@ -259,12 +256,9 @@ def reindex(
 @asynccontextmanager
 async def _backups(settings: Settings) -> AsyncIterator[Backup]:
     from app.backup import Backup
-    from app.elastic.client import open_elasticsearch
+    from app.elastic.client import open_patiently
 
-    if not settings.elasticsearch_url:
-        raise EngineError("Set REMEMBR_ELASTICSEARCH_URL to the cluster to look at.")
-    patient = settings.model_copy(update={"elasticsearch_timeout_s": _PATIENT_S})
-    async with open_elasticsearch(patient, settings.elasticsearch_url) as es:
+    async with open_patiently(settings) as es:
         yield Backup(es, settings)
 
 

@@ -156,11 +156,10 @@ async def _indices(core: Core) -> list[Finding]:
     findings = []
     for index in INDICES:
         alias = index.alias(core.settings.index_prefix)
-        with translate_errors("looking for an index"):
-            there = await core.es.indices.exists_alias(name=alias)
-        if not there:
+        found = await generations(core.es, alias)
+        if not any(generation.live for generation in found):
             findings.append(Finding("indices", "bad", f"{alias} is missing", "Start a server: it makes it."))
-        for generation in await generations(core.es, alias):
+        for generation in found:
             if not generation.live:
                 said = f"{generation.name} is kept beside the one in its place"
                 findings.append(Finding("indices", "look", said, f"`remembr-server reindex {index.name} --status`."))

@@ -15,11 +15,12 @@ from elastic_transport.client_utils import DEFAULT, DefaultType
 from elasticsearch import ApiError, AsyncElasticsearch, OrjsonSerializer
 
 from app import metrics
-from app.errors import Unavailable
+from app.errors import EngineError, Unavailable
 from app.settings import Settings
 from app.types import JsonObject
 
 _CONNECTIONS_PER_NODE = 64
+_PATIENT_S = 120.0
 _BUSY = frozenset({429, 502, 503, 504})
 
 _BLOCKED = "cluster_block_exception"
@@ -139,6 +140,17 @@ async def open_elasticsearch(settings: Settings, url: str) -> AsyncIterator[Asyn
         yield client
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def open_patiently(settings: Settings) -> AsyncIterator[AsyncElasticsearch]:
+    """For an operator's commands, of which one request may copy or snapshot much. Raises EngineError without an
+    address."""
+    if not settings.elasticsearch_url:
+        raise EngineError("Set REMEMBR_ELASTICSEARCH_URL to the cluster to look at.")
+    patient = settings.model_copy(update={"elasticsearch_timeout_s": _PATIENT_S})
+    async with open_elasticsearch(patient, settings.elasticsearch_url) as es:
+        yield es
 
 
 @contextmanager

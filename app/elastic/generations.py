@@ -37,6 +37,12 @@ class IndexModel:
     dims: int
     next: str | None = None
 
+    @classmethod
+    def of(cls, meta: JsonObject) -> IndexModel | None:
+        """Out of a mapping's `_meta`; None where it says nothing of vectors."""
+        noted = meta.get("embedding")
+        return cls(noted["name"], noted["model_id"], noted["dims"], noted.get("next")) if noted else None
+
     def meta(self) -> JsonObject:
         """As it is kept in the mapping's `_meta`."""
         return {"name": self.name, "model_id": self.model_id, "dims": self.dims, "next": self.next}
@@ -72,8 +78,7 @@ async def model_of(es: AsyncElasticsearch, alias: str) -> IndexModel | None:
         )
     for body in found.body.values():
         if isinstance(body, Mapping) and "mappings" in body:
-            noted = body["mappings"]["_meta"]["embedding"]
-            return IndexModel(noted["name"], noted["model_id"], noted["dims"], noted.get("next"))
+            return IndexModel.of(body["mappings"]["_meta"])
     return None
 
 

@@ -136,8 +136,11 @@ def _fill(node: Any, placeholders: Mapping[str, Any]) -> Any:
 async def plan(es: AsyncElasticsearch, settings: Settings, dims: int) -> list[TemplateChange]:
     """Compare every template with the cluster's, in the order in which they must be applied. dims: of the model, where
     no episodes index says which it is made for."""
-    if made_for := await model_of(es, EPISODES.alias(settings.index_prefix)):
-        dims = made_for.dims
+    made_for = await model_of(es, EPISODES.alias(settings.index_prefix))
+    return await _changes(es, settings, made_for.dims if made_for else dims)
+
+
+async def _changes(es: AsyncElasticsearch, settings: Settings, dims: int) -> list[TemplateChange]:
     placeholders = values(settings, dims)
     changes = []
     for name in COMPONENTS:
@@ -208,7 +211,7 @@ async def ensure(es: AsyncElasticsearch, settings: Settings, model: IndexModel) 
         log.warning("The model has changed under its name; everything is embedded again", extra={"model": model.name})
         made_for = None
     model = made_for or model
-    changes = await plan(es, settings, model.dims)
+    changes = await _changes(es, settings, model.dims)
     for change in changes:
         if change.state == "newer":
             log.warning("A newer release wrote this template; it is left as it is", extra={"template": change.name})

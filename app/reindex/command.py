@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
+from elasticsearch import AsyncElasticsearch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.elastic.client import open_elasticsearch
+from app.elastic.client import open_patiently
 from app.elastic.generations import IndexModel, generations
 from app.elastic.indices import EPISODES, INDICES, IndexDefinition
 from app.embedding import open_document_embedder
@@ -20,9 +21,6 @@ from app.reindex.service import NewModel, Reindex, Report
 from app.settings import Settings
 
 Action = Literal["run", "rollback", "finish", "status"]
-
-# One request copies some thousands of documents.
-_PATIENT_S = 120.0
 
 
 async def reindex(
@@ -41,26 +39,34 @@ async def reindex(
     definition = _definition(index)
     if model is not None and (definition is not EPISODES or action != "run"):
         raise EngineError("--model is for making a new episodes index.")
+    alias = definition.alias(settings.index_prefix)
+    if action == "status":
+        async with open_patiently(settings) as es:
+            await _show(es, console, alias)
+        return
     # Its templates are what the new index is made by.
     await migrate(settings)
-    async with _patient(settings, console, definition, per_s) as (work, alias):
-        if action == "status":
-            await _show(settings, console, alias)
-        elif action == "finish":
-            removed = await work.finish()
-            console.print(f"Removed: {', '.join(removed) or 'nothing'}.", highlight=False)
-        elif action == "rollback":
-            _tell(console, await work.rollback())
-        elif model is None:
-            _tell(console, await work.run())
-        else:
-            began = time.monotonic()
-            async with open_document_embedder(settings.model_copy(update={"embedding_model": model})) as embedder:
-                loading_s = time.monotonic() - began
-                named = IndexModel(model, embedder.info.model_id, embedder.info.dims)
-                _tell(console, await work.run(NewModel(named, embedder, loading_s)))
+    async with open_patiently(settings) as es:
+        with _bars(console) as show:
+            await _do(Reindex(es, settings, definition, show, per_s=per_s), settings, console, action, model)
     # New indices are for the model that is in place now.
     await migrate(settings)
+
+
+async def _do(work: Reindex, settings: Settings, console: Console, action: Action, model: str | None) -> None:
+    if action == "finish":
+        removed = await work.finish()
+        console.print(f"Removed: {', '.join(removed) or 'nothing'}.", highlight=False)
+    elif action == "rollback":
+        _tell(console, await work.rollback())
+    elif model is None:
+        _tell(console, await work.run())
+    else:
+        began = time.monotonic()
+        async with open_document_embedder(settings.model_copy(update={"embedding_model": model})) as embedder:
+            loading_s = time.monotonic() - began
+            named = IndexModel(model, embedder.info.model_id, embedder.info.dims)
+            _tell(console, await work.run(NewModel(named, embedder, loading_s)))
 
 
 def _definition(name: str) -> IndexDefinition:
@@ -71,27 +77,13 @@ def _definition(name: str) -> IndexDefinition:
     raise EngineError(f"There is no index {name}: {', '.join(definition.name for definition in INDICES)}.")
 
 
-@asynccontextmanager
-async def _patient(
-    settings: Settings, console: Console, definition: IndexDefinition, per_s: float
-) -> AsyncIterator[tuple[Reindex, str]]:
-    assert settings.elasticsearch_url is not None
-    patient = settings.model_copy(update={"elasticsearch_timeout_s": _PATIENT_S})
-    async with open_elasticsearch(patient, settings.elasticsearch_url) as es:
-        with _bars(console) as show:
-            work = Reindex(es, settings, definition, show, per_s=per_s)
-            yield work, definition.alias(settings.index_prefix)
-
-
-async def _show(settings: Settings, console: Console, alias: str) -> None:
-    assert settings.elasticsearch_url is not None
-    async with open_elasticsearch(settings, settings.elasticsearch_url) as es:
-        for generation in await generations(es, alias):
-            state = "in place" if generation.live else "beside it"
-            if begun := generation.meta.get("reindex"):
-                state = f"being made of {begun['from']}, last at {begun['beat_at']}"
-            model = generation.meta.get("embedding", {}).get("name", "")
-            console.print(f"{generation.name}  {state}  {model}", highlight=False)
+async def _show(es: AsyncElasticsearch, console: Console, alias: str) -> None:
+    for generation in await generations(es, alias):
+        state = "in place" if generation.live else "beside it"
+        if begun := generation.meta.get("reindex"):
+            state = f"being made of {begun['from']}, last at {begun['beat_at']}"
+        model = generation.meta.get("embedding", {}).get("name", "")
+        console.print(f"{generation.name}  {state}  {model}", highlight=False)
 
 
 def _tell(console: Console, report: Report) -> None:

@@ -146,20 +146,14 @@ class Copier:
         source: JsonObject = {"index": self._source, "query": query, "size": _PAGE}
         if part is not None and part[1] > 1:
             source["slice"] = {"id": part[0], "max": part[1]}
-        body: JsonObject = {
-            "conflicts": "proceed",
-            "source": source,
-            "dest": {"index": self._target, "version_type": version_type, "op_type": "index"},
-        }
-        if self._change is not None:
-            body["script"] = {"source": self._change.script, "params": self._change.params}
+        change = self._change
         try:
             with translate_errors("copying"):
-                answer = await self._es.perform_request(
-                    "POST",
-                    "/_reindex",
-                    headers={"content-type": "application/json", "accept": "application/json"},
-                    body=body,
+                answer = await self._es.reindex(
+                    conflicts="proceed",
+                    source=source,
+                    dest={"index": self._target, "version_type": version_type, "op_type": "index"},
+                    script={"source": change.script, "params": change.params} if change else None,
                 )
         except MissingDocument as error:
             raise EngineError(f"{self._source} or {self._target} is gone.") from error

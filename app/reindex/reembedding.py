@@ -40,6 +40,7 @@ ctx._source.remove('content_vector');
 ctx._source.remove('context_vector');
 """
 
+_PENDING: JsonObject = {"term": {"embedding_status": "pending"}}
 _BATCH = 64
 _AGAIN = timedelta(minutes=10)
 
@@ -57,13 +58,18 @@ class Reembedder:
         self._index = index
         self._embedder = embedder
 
+    async def pending(self) -> int:
+        """How many a search finds that have none. Raises Unavailable."""
+        with translate_errors("counting"):
+            answer = await self._es.count(index=self._index, query=_PENDING)
+        return int(answer.body["count"])
+
     async def embed(self, done: Callable[[int], None]) -> int:
         """All that there is now; returns how many. done: told how many after each batch. Raises Unavailable,
         EngineError."""
         with translate_errors("refreshing"):
             await self._es.indices.refresh(index=self._index)
-        query: JsonObject = {"term": {"embedding_status": "pending"}}
-        body = {"query": query, "sort": [{"_shard_doc": "asc"}], "version": True, "source": True}
+        body = {"query": _PENDING, "sort": [{"_shard_doc": "asc"}], "version": True, "source": True}
         total = 0
         pages = pit.pages(self._es, index=self._index, routing=None, body=body, max_rows=_BATCH)
         async with aclosing(pages):

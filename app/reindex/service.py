@@ -275,9 +275,7 @@ class Reindex:
         raise EngineError("More is written than is copied: try again when less is written.")
 
     async def _embed(self, embedder: Reembedder, new: Generation, old: Generation, copied: Upto) -> None:
-        with translate_errors("counting"):
-            answer = await self._es.count(index=new.name, query={"term": {"embedding_status": "pending"}})
-        total = int(answer.body["count"])
+        total = await embedder.pending()
         await self._beating(embedder.embed(self._told("embedding", total)), new, old, partial(dict, copied))
 
     async def _beating(
@@ -365,8 +363,9 @@ class Reindex:
         await note(self._es, new.name, reindex=None)
         with translate_errors("ending a reindex"):
             await self._es.indices.put_settings(index=new.name, settings={"gc_deletes": None})
-        if (model := _model(old)) is not None and model.next is not None:
-            await note(self._es, old.name, embedding=replace(model, next=None).meta())
+        if other_model and (model := _model(old)) is not None:
+            # What was announced has come: after a rollback nobody is to wait for it.
+            await note(self._es, old.name, embedding=model.meta())
         self._progress("replacing", 1, 1)
         return documents, paused_s
 
@@ -394,8 +393,9 @@ _LOADING: JsonObject = {"index": {"refresh_interval": "-1", "number_of_replicas"
 
 
 def _model(generation: Generation) -> IndexModel | None:
-    noted = generation.meta.get("embedding")
-    return IndexModel(noted["name"], noted["model_id"], noted["dims"]) if noted else None
+    """Whose vectors it has, whatever is to come next."""
+    noted = IndexModel.of(generation.meta)
+    return replace(noted, next=None) if noted else None
 
 
 def _upto(noted: JsonObject) -> Upto:

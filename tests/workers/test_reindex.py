@@ -205,6 +205,8 @@ async def test_another_model_embeds_everything_before_it_is_searched(
 
     report = await work(moved).run(NewModel(named, DocumentEmbedder(threaded(renamed))))
 
+    (replaced,) = [each for each in await generations(moved.es, alias) if not each.live]
+    assert replaced.meta["embedding"]["next"] is None
     assert report.documents == 4
     for episode_id, old in zip(ids[:2], before, strict=True):
         new = await stored(moved, callers[0], episode_id)
