@@ -12,7 +12,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+import httpx
+
 from app.settings import Settings
+from tests.client import Client
 
 END_TIMEOUT_S = 20
 
@@ -52,6 +55,28 @@ def naming(mark: str) -> dict[int, str]:
     return found
 
 
+def stores_of(settings: Settings) -> dict[str, str]:
+    """The environment that leads a command to the same installation."""
+    return {
+        "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
+        "REMEMBR_REDIS_URL": str(settings.redis_url),
+        "REMEMBR_INDEX_PREFIX": settings.index_prefix,
+    }
+
+
+async def until_listening(client: Client, timeout_s: float) -> None:
+    """Wait for a process that starts to answer at all; fails the test when it doesn't in time."""
+
+    async def listening() -> bool:
+        try:
+            await client.http.get("/health")
+        except httpx.TransportError:
+            return False
+        return True
+
+    await eventually(listening, timeout_s)
+
+
 class RemembrProcess:
     """`remembr-server <command>`, started when it doesn't run. more: environment beside the stores' addresses. log:
     a file for what it says."""
@@ -60,13 +85,7 @@ class RemembrProcess:
 
     def __init__(self, command: str, settings: Settings, **more: str) -> None:
         self._command = command
-        self.environment = {
-            "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
-            "REMEMBR_REDIS_URL": str(settings.redis_url),
-            "REMEMBR_INDEX_PREFIX": settings.index_prefix,
-            "REMEMBR_LOG_LEVEL": "WARNING",
-            **more,
-        }
+        self.environment = {**stores_of(settings), "REMEMBR_LOG_LEVEL": "WARNING", **more}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

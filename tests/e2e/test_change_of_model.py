@@ -22,7 +22,7 @@ from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
 from tests.prefixes import forget
-from tests.processes import WorkerProcess, eventually
+from tests.processes import WorkerProcess, eventually, stores_of
 from tests.tiny_model import save_tiny_model
 
 EPISODES_STORED = 60
@@ -44,14 +44,9 @@ class Installation:
 
     async def command(self, *arguments: str) -> asyncio.subprocess.Process:
         """`remembr-server reindex` with these, at work."""
-        environment = {
-            "REMEMBR_ELASTICSEARCH_URL": str(self.settings.elasticsearch_url),
-            "REMEMBR_REDIS_URL": str(self.settings.redis_url),
-            "REMEMBR_INDEX_PREFIX": self.settings.index_prefix,
-        }
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", "reindex", *arguments),
-            env=os.environ | environment,
+            env=os.environ | stores_of(self.settings),
             stderr=asyncio.subprocess.PIPE,
         )
 

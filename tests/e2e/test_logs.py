@@ -3,7 +3,6 @@ said, asked or secret in it."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
@@ -21,7 +19,7 @@ from app.main import BASE_PATH
 from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
-from tests.processes import RemembrProcess, WorkerProcess, eventually
+from tests.processes import RemembrProcess, WorkerProcess, eventually, until_listening
 from tests.receivers import Receiver
 
 SOON_S = 60
@@ -64,12 +62,7 @@ async def logged(settings: Settings, tmp_path: Path) -> AsyncIterator[Logged]:
             process.ensure()
             stack.callback(process.kill)
         client = await stack.enter_async_context(connect(f"http://127.0.0.1:{port}{BASE_PATH}"))
-        for _ in range(UP_S * 5):
-            try:
-                await client.http.get("/health")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.2)
+        await until_listening(client, UP_S)
         yield Logged(client, files)
 
 

@@ -18,7 +18,7 @@ from app.migrate import migrate
 from app.settings import Settings
 from tests.client import Client, connect
 from tests.conftest import PASSWORD, serving
-from tests.processes import RemembrProcess
+from tests.processes import RemembrProcess, until_listening
 
 UP_S = 60
 CALLERS = 8
@@ -82,12 +82,7 @@ async def test_no_request_that_was_let_in_goes_without_an_answer(own: Settings, 
                 await asyncio.sleep(0.05)
 
     async with connect(url) as client, serving(own) as other_url, connect(other_url) as other:
-        for _ in range(UP_S * 5):
-            try:
-                await client.http.get("/health")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.2)
+        await until_listening(client, UP_S)
         await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
         other.http.headers["Authorization"] = client.http.headers["Authorization"]
         calling = asyncio.gather(look(), *(call(client, number) for number in range(CALLERS)))

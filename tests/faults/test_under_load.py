@@ -21,7 +21,7 @@ from tests.conftest import PASSWORD
 from tests.faults.cluster import Callers, Cluster, Fault, hold, open_callers, open_cluster
 from tests.faults.conftest import BACK_S, PATIENCE_S
 from tests.faults.proxy import Weather
-from tests.processes import eventually
+from tests.processes import eventually, stores_of
 from tests.reliability import Report
 
 FROZEN_S = 8.0
@@ -151,15 +151,10 @@ async def fill_the_disk(cluster: Cluster) -> None:
 
 
 async def remake_the_episodes(cluster: Cluster) -> None:
-    settings = cluster.settings
-    environment = {
-        "REMEMBR_ELASTICSEARCH_URL": str(settings.elasticsearch_url),
-        "REMEMBR_REDIS_URL": str(settings.redis_url),
-        "REMEMBR_INDEX_PREFIX": settings.index_prefix,
-    }
+    environment = os.environ | stores_of(cluster.settings)
     for arguments in ([], ["--rollback"], ["--finish"]):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.cli", "reindex", *arguments), env=os.environ | environment
+            *(sys.executable, "-m", "app.cli", "reindex", *arguments), env=environment
         )
         assert await asyncio.wait_for(process.wait(), BACK_S) == 0
 
