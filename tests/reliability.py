@@ -1,6 +1,6 @@
 """What the faults did, and docs/reliability.md, whose tables are written from a run or held against one.
 
-`--write-reliability` puts the figures of a run into the page, those of what it ran. Without it a fault that the
+`--write-reliability` puts the figures of a run into the page, those of what it ran and what passed. Without it a fault that the
 page has no row for is a failure; figures may differ, no run is like another.
 """
 
@@ -45,7 +45,7 @@ def reliability() -> Report:
 
 
 def fuzzed(fuzzer: str, cases: int) -> None:
-    """Count cases of made-up input that went well; one that doesn't fails its test, and so nothing is written."""
+    """Count cases of made-up input that went well; after a run in which one didn't, none are written."""
     _cases[fuzzer] += cases
     _rows["fuzz"][fuzzer] = (fuzzer, f"{_cases[fuzzer]:,}", "0", "0")
 
@@ -59,10 +59,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write the rows of this run, or see that the page has them."""
     page = PAGE.read_text()
     if session.config.getoption("--write-reliability"):
-        if exitstatus == 0:
-            for table, rows in _rows.items():
+        for table, rows in _rows.items():
+            # A fault reports when it is over and all was well; cases are counted as they come.
+            if table == "faults" or exitstatus == 0:
                 page = _with(page, table, rows)
-            PAGE.write_text(page)
+        PAGE.write_text(page)
         return
     missing = [
         f"{table}: no row for {name!r}; run pytest -m slow --write-reliability"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from elasticsearch import AsyncElasticsearch
+from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from pydantic import SecretStr
 
 from app import engines
@@ -225,7 +225,11 @@ async def nothing_pending(cluster: Cluster, org_id: str) -> bool:
     carriers = [(index, carrying) for index in (EPISODES, SESSIONS, CHECKPOINTS, EVENTS)]
     for index, query in [(EPISODES, pending), (DELIVERIES, undone), *carriers]:
         alias = index.alias(cluster.settings.index_prefix)
-        await cluster.es.indices.refresh(index=alias)
-        if (await cluster.es.count(index=alias, query=query)).body["count"]:
+        try:
+            await cluster.es.indices.refresh(index=alias)
+            if (await cluster.es.count(index=alias, query=query)).body["count"]:
+                return False
+        except (TransportError, ApiError) as error:
+            print(f"asking for what is pending: {error}")  # Nodes that come back may still be slow: not yet.
             return False
     return True
