@@ -1,7 +1,7 @@
 """What the faults did, and docs/reliability.md, whose tables are written from a run or held against one.
 
-`--write-reliability` puts the figures of a run into the page, those of what it ran and what passed. Without it a fault that the
-page has no row for is a failure; figures may differ, no run is like another.
+`--write-reliability` puts the figures of a run into the page, those of what it ran and what passed. Without it a
+fault that the page has no row for is a failure; figures may differ, no run is like another.
 """
 
 from __future__ import annotations
