@@ -24,6 +24,7 @@ from app.engines import ports
 from app.main import BASE_PATH
 from app.migrate import migrate
 from app.settings import Settings
+from app.types import JsonObject
 from tests.client import Client, connect
 from tests.conftest import PASSWORD
 from tests.faults.conftest import BACK_S, PATIENCE_S, until_well
@@ -134,14 +135,14 @@ async def open_callers(cluster: Cluster) -> AsyncIterator[Callers]:
         for client in clients:
             client.http.timeout = httpx.Timeout(PATIENCE_S, connect=5)
             await until_up(client)
-        await clients[0].register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
+        await sign_up(clients[0])
         clients[1].http.headers["Authorization"] = clients[0].http.headers["Authorization"]
         clients[1].org_id = clients[0].org_id
         receiver = Receiver()
         await receiver.start()
         stack.push_async_callback(receiver.stop)
         wanted = {"url": receiver.url, "events": ["memory.stored", "memory.deleted", "checkpoint.created"]}
-        receiver.secret = (await clients[0].data("POST", "/webhooks", status=201, json=wanted))["secret"]
+        receiver.secret = (await persist(clients[0], "/webhooks", lambda: wanted))["secret"]
         yield Callers(clients, receiver)
 
 
@@ -182,6 +183,32 @@ async def hold(
         "faults", name, under_way, record.acknowledged, record.refused, record.broken + record.hung, len(found.lost),
         len(foreign), found.events, len(found.untold), record.slowest_s, well_s, settled_s,
     )  # fmt: skip
+
+
+async def persist(client: Client, path: str, body: Callable[[], JsonObject]) -> Any:
+    """Send it until it is done, as a 503 asks for: nodes that have just come up, or lost one, may be slow.
+
+    body: made for each attempt, since one that was refused may have been done. Returns `data` of the answer.
+    """
+    until = time.monotonic() + BACK_S
+    while (response := await client.send("POST", path, json=body())).status_code == 503:
+        assert time.monotonic() < until, "it was never done"
+        await asyncio.sleep(0.1)
+    assert response.status_code == 201, f"{path}: {response.status_code} {response.text[:500]}"
+    return response.json()["data"]
+
+
+async def sign_up(client: Client) -> None:
+    """Become the owner of a new organisation, by an API key."""
+    tokens = await persist(
+        client,
+        "/auth/register",
+        lambda: {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "org_name": "Acme"},
+    )
+    client.use(tokens["access_token"])
+    key = await persist(client, "/api-keys", lambda: {"name": "test"})
+    client.org_id, client.user_id = key["org_id"], key["user_id"]
+    client.use(key["api_key"])
 
 
 async def until_up(client: Client) -> None:
