@@ -28,6 +28,7 @@ from app.episodes.archive import EpisodeArchive
 from app.episodes.due import DueStore
 from app.episodes.embed import EmbeddingService
 from app.episodes.lifecycle import LifecycleStore
+from app.episodes.search import EpisodeSearch
 from app.episodes.service import EpisodeService
 from app.episodes.store import EpisodeStore
 from app.errors import EngineError, Unavailable
@@ -120,6 +121,7 @@ class Container:
     auth: AuthService
     sessions: SessionService
     episodes: EpisodeService
+    search: EpisodeSearch
     forgetting: ForgettingService
     checkpoints: CheckpointService
     webhooks: WebhookService
@@ -167,7 +169,8 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
             RateLimiter(core.redis, settings.index_prefix),
             auth,
             SessionService(session_store, episode_store, windows),
-            EpisodeService(episode_store, session_store, embedder, core.outbox, settings),
+            EpisodeService(episode_store, session_store, core.outbox, settings),
+            EpisodeSearch(episode_store, embedder, settings),
             ForgettingService(
                 LifecycleStore(core.engine),
                 session_store,

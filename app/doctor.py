@@ -241,7 +241,7 @@ async def _model(core: Core) -> list[Finding]:
     with translate_errors("looking at the vectors"):
         mappings = (await core.es.options(ignore_status=404).indices.get_mapping(index=alias)).body
     dims = {
-        mapping["mappings"]["properties"]["content_vector"]["dims"]
+        mapping["mappings"]["properties"]["context_vector"]["dims"]
         for mapping in mappings.values()
         if isinstance(mapping, dict) and "mappings" in mapping
     }

@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     embedding_batch: int = Field(64, ge=1, le=1024, description="Episodes that the worker embeds in one batch.")
     embedding_threads: int = Field(0, ge=0, description="Threads of one embedding; 0 lets the machine's cores decide.")
     embedding_max_attempts: int = Field(8, ge=1, description="Tries before an episode's embedding stays failed.")
-    query_cache_size: int = Field(10_000, ge=0, description="Query embeddings that each server process remembers.")
+    query_cache_size: int = Field(2_000, ge=0, description="Query embeddings that each server process remembers.")
 
     # -- authentication
     jwt_secret: SecretStr | None = Field(

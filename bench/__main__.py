@@ -16,12 +16,13 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
 from app.settings import Settings
-from bench import embedding, latency, maintenance, report, search, stack, store, vector_index
+from bench import embedding, latency, maintenance, report, retrieval, search, stack, store, vector_index
 from bench.report import Section
 
 _EMBEDDING_DOCUMENTS = 96
@@ -66,6 +67,19 @@ def _vector_index(settings: Settings, options: argparse.Namespace) -> tuple[obje
     return figures, vector_index.table(figures)
 
 
+def _retrieval(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
+    """Retrieval: what is found, and what each lever adds"""
+    if options.data is None:
+        raise SystemExit("retrieval: name the file of conversations by --data")
+    figures = retrieval.run(settings, options.data)
+    if options.plot is not None:
+        # Nothing else here needs matplotlib.
+        from bench import plots
+
+        plots.retrieval(figures, options.plot)
+    return figures, retrieval.table(figures)
+
+
 PARTS: dict[str, tuple[Part, object]] = {
     "store": (_store, store),
     "search": (_search, search),
@@ -73,6 +87,7 @@ PARTS: dict[str, tuple[Part, object]] = {
     "embedding": (_embedding, embedding),
     "vector_index": (_vector_index, vector_index),
     "maintenance": (_maintenance, maintenance),
+    "retrieval": (_retrieval, retrieval),
 }
 
 
@@ -82,7 +97,7 @@ def main() -> None:
     sections = {}
     console = Console(stderr=True)
     with stack.stores(options.elasticsearch_url, options.redis_url) as settings:
-        for name in options.parts or PARTS:
+        for name in options.parts or [part for part in PARTS if part != "retrieval" or options.data]:
             part, module = PARTS[name]
             with console.status(f"measuring {name}"):
                 start = time.perf_counter()
@@ -101,6 +116,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--elasticsearch-url", metavar="URL", help="use this one; indices are removed again")
     parser.add_argument("--redis-url", metavar="URL")
     parser.add_argument("--episodes", type=int, nargs="+", default=[5_000], help="of vector_index and maintenance")
+    parser.add_argument("--data", type=Path, help="of retrieval: conversations with questions")
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="of retrieval: draw it")
     return parser.parse_args()
 
 

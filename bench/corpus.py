@@ -7,6 +7,7 @@ Written through the service's own stores: created as `POST /memory` does, then r
 
 from __future__ import annotations
 
+import base64
 import random
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,20 +19,21 @@ from numpy.typing import NDArray
 from app.container import Core
 from app.elastic.scope import Scope
 from app.embedding.catalogue import E5
-from app.embedding.encoder import Encoder
+from app.embedding.encoder import EncodedPassage, Encoder, Passage
 from app.embedding.load import ModelSpec, load_onnx
 from app.episodes.due import DueStore
+from app.episodes.embedded import ready
 from app.episodes.models import NewEpisode
 from app.episodes.store import Draft, EpisodeStore
-from app.episodes.vectors import packed
 from app.idempotency.models import Answered, Creation
 from app.settings import Settings
-from app.types import iso, utc_now
+from app.types import utc_now
 from bench.embedding import queries, turns
 
 CENTRES = 600
 # With it two turns from one centre have a cosine of about 0.9, as turns on one topic have.
 _NOISE = 0.3
+_FLIPPED = 0.05
 _CHUNK = 1_000
 _OVER_DAYS = 90
 _VOCABULARY = 4_000
@@ -42,10 +44,11 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Corpus:
-    """texts and vectors of the centres, shape (CENTRES, dims); queries about them."""
+    """texts, vectors (shape (CENTRES, dims)) and token codes of the centres; queries about them."""
 
     texts: list[str]
     vectors: Vectors
+    codes: list[bytes]
     encoder: Encoder
     words: list[str]
 
@@ -56,6 +59,12 @@ class Corpus:
         said = utc_now() - timedelta(days=dice.random() * _OVER_DAYS)
         new = NewEpisode(role=dice.choice(["user", "assistant"]), content=f"{self.texts[centre]} {own}")
         return Draft(0, new, said, len(new.content) // 4), centre
+
+    def encoded(self, centre: int, noise: np.random.Generator) -> EncodedPassage:
+        """As an episode near a centre would be; one bit in twenty of its codes is another."""
+        codes = np.frombuffer(base64.b64decode(self.codes[centre]), dtype=np.uint8)
+        flipped = np.packbits(noise.random(8 * len(codes)) < _FLIPPED)
+        return EncodedPassage(self.near(centre, noise), base64.b64encode((codes ^ flipped).tobytes()))
 
     def near(self, centre: int, noise: np.random.Generator) -> Vectors:
         """A vector near a centre, shape (dims,), of length 1."""
@@ -77,7 +86,8 @@ def make_corpus(settings: Settings) -> Corpus:
     texts = turns(CENTRES, dice)
     syllables = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
     words = ["".join(dice.choices(syllables, k=dice.choice((2, 3, 4)))) for _ in range(_VOCABULARY)]
-    return Corpus(texts, encoder.encode_documents(texts), encoder, words)
+    encoded = encoder.encode_documents([Passage(text) for text in texts])
+    return Corpus(texts, np.stack([one.vector for one in encoded]), [one.codes for one in encoded], encoder, words)
 
 
 async def fill(core: Core, scope: Scope, corpus: Corpus, count: int, seed: int = 1) -> None:
@@ -98,15 +108,8 @@ async def fill(core: Core, scope: Scope, corpus: Corpus, count: int, seed: int =
         outcomes = [
             (
                 document,
-                {
-                    "context": corpus.texts[centres[document.id]],
-                    "content_vector": packed(corpus.near(centres[document.id], noise)),
-                    "context_vector": packed(corpus.near(centres[document.id], noise)),
-                    "embedding_status": "ready",
-                    "embedding_model": info.model_id,
-                    "embedding_generated_at": iso(utc_now()),
-                    "embedding_due_at": None,
-                },
+                ready(corpus.encoded(centres[document.id], noise), document.source["content"], info.model_id)
+                | {"context": corpus.texts[centres[document.id]]},
             )
             for document in documents
         ]

@@ -137,7 +137,8 @@ async def bare_query(settings: Settings, embedder: QueryEmbedder, caller: Caller
     low, high = embedder.info.scale
     half_life_ms = settings.recency_half_life_days * 86_400_000
     curves = Curves(low, high, half_life_ms, scoring_moment(utc_now()))
-    meaning = Meaning((await embedder.embed(text)).tolist(), embedder.info.model_id)
+    vector = (await embedder.embed(text)).vector
+    meaning = Meaning(vector.tolist(), embedder.info.model_id, embedder.info.token_scale is not None)
     if size <= settings.exact_search_limit:
         query = queries.exact(caller.scope, request, meaning, mix, curves)
     else:

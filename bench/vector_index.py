@@ -72,11 +72,11 @@ async def _measure(settings: Settings, clients: Load, corpus: Corpus, size: int,
         window = [await bare_query(settings, embedder, caller, text, settings.exact_search_limit + 1) for text in asked]
         exact = [await bare_query(settings, embedder, caller, text, 0) for text in asked]
         knn = [
-            _knn(each, (await embedder.embed(text)).tolist(), approximate=True)
+            _knn(each, (await embedder.embed(text)).vector.tolist(), approximate=True)
             for each, text in zip(exact, asked, strict=True)
         ]
         full = [
-            _knn(each, (await embedder.embed(text)).tolist(), approximate=False)
+            _knn(each, (await embedder.embed(text)).vector.tolist(), approximate=False)
             for each, text in zip(exact, asked, strict=True)
         ]
     measured: dict[str, list[Measured]] = {"window": [], "exact": []}
@@ -99,13 +99,13 @@ async def _measure(settings: Settings, clients: Load, corpus: Corpus, size: int,
 
 
 def _knn(exact: Request, vector: list[float], *, approximate: bool) -> Request:
-    """The ten nearest own texts in the scope of an exact search."""
+    """The ten nearest vectors in the scope of an exact search."""
     assert exact.body is not None
     visible = json.loads(exact.body)["query"]["bool"]["filter"]
     if approximate:
         nearest: dict[str, Any] = {
             "knn": {
-                "field": "content_vector",
+                "field": "context_vector",
                 "query_vector": vector,
                 "k": TOP,
                 "num_candidates": _KNN_CANDIDATES,
@@ -113,7 +113,7 @@ def _knn(exact: Request, vector: list[float], *, approximate: bool) -> Request:
             }
         }
     else:
-        script = {"source": "cosineSimilarity(params.v, 'content_vector') + 1", "params": {"v": vector}}
+        script = {"source": "cosineSimilarity(params.v, 'context_vector') + 1", "params": {"v": vector}}
         nearest = {"query": {"script_score": {"query": {"bool": {"filter": visible}}, "script": script}}}
     return Request("POST", exact.path, json.dumps({**nearest, "size": TOP, "_source": False}).encode())
 

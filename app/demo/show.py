@@ -48,6 +48,7 @@ SIGNALS = (
     _Signal("semantic", "cyan", "█", "S"),
     _Signal("keyword", "magenta", "▓", "k"),
     _Signal("recency", "yellow", "░", "."),
+    _Signal("lift", "green", "▒", "+"),
 )
 
 

@@ -14,7 +14,7 @@ from app.elastic.client import MissingDocument, VersionConflict, item_error, tra
 from app.elastic.freshness import Freshness
 from app.elastic.gather import Gather
 from app.elastic.indices import IndexDefinition
-from app.elastic.scope import AnyScope, ScopedQuery
+from app.elastic.scope import MARK, AnyScope, ScopedQuery
 from app.elastic.writes import Revision, Write, Writer
 from app.types import JsonObject
 
@@ -32,7 +32,8 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result. score: the query's; named: scores of its named clauses."""
+    """One search result. score: the query's; named: scores of its named clauses; marked: the words that matched, of a
+    query with a highlight."""
 
     id: str
     source: JsonObject
@@ -40,6 +41,7 @@ class Hit:
     sort: list[Any]
     named: dict[str, float]
     revision: Revision | None
+    marked: tuple[str, ...] = ()
 
     def document(self) -> Document:
         """The hit as a document that can be written over. Raises RuntimeError when its state wasn't read."""
@@ -299,6 +301,12 @@ def _as_arguments(body: JsonObject) -> dict[str, Any]:
     return {renamed.get(key, key): value for key, value in body.items()}
 
 
+def _marked(highlight: JsonObject) -> tuple[str, ...]:
+    """Each word once, in the order of the text."""
+    pieces = [piece for texts in highlight.values() for text in texts for piece in text.split(MARK)[1::2]]
+    return tuple(dict.fromkeys(pieces))
+
+
 def _found(answer: JsonObject) -> Found:
     hits = [
         Hit(
@@ -308,6 +316,7 @@ def _found(answer: JsonObject) -> Found:
             sort=hit.get("sort", []),
             named=hit.get("matched_queries") or {},
             revision=_revision(hit) if "_seq_no" in hit else None,
+            marked=_marked(hit.get("highlight") or {}),
         )
         for hit in answer["hits"]["hits"]
     ]

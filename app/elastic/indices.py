@@ -56,7 +56,7 @@ EPISODES = IndexDefinition(
     Ownership.USER,
     routed=True,
     soft_deletes=True,
-    hidden_fields=("content_vector", "context_vector", "context"),
+    hidden_fields=("context_vector", "token_codes", "context"),
 )
 SESSIONS = IndexDefinition("sessions", Ownership.USER, soft_deletes=True)
 ACCOUNTS = IndexDefinition("accounts", Ownership.ORGANISATION)
@@ -298,7 +298,7 @@ async def _check_dims(es: AsyncElasticsearch, alias: str, model: IndexModel) -> 
     with translate_errors("reading the mapping"):
         mappings = await es.indices.get_mapping(index=alias)
     for name, mapping in mappings.body.items():
-        stored = mapping["mappings"]["properties"]["content_vector"]["dims"]
+        stored = mapping["mappings"]["properties"]["context_vector"]["dims"]
         if stored != model.dims:
             raise EngineError(
                 f"Index {name} holds vectors of {stored} dimensions, the model {model.name} gives {model.dims}. Set"

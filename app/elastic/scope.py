@@ -6,6 +6,7 @@ puts its filters around whatever it is given: a forgotten tenant filter is a typ
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,6 +15,11 @@ from typing import Any
 from app.types import JsonObject
 
 Query = dict[str, Any]
+
+MARK = f"\x01{secrets.token_hex(8)}\x01"
+"""Before and after each word that a highlight marks; nobody can store a text that contains it."""
+
+_HIGHLIGHTED_CHARS = 100_000
 
 
 class Ownership(Enum):
@@ -123,7 +129,7 @@ class ScopedQuery:
     filters: clauses of the caller's request. deleted: whether soft-deleted documents are wanted.
     sort, size, offset, after: as in Elasticsearch (`after` is `search_after`). rescore reorders what
     is matched, so it can't reach past the scope; neither can the aggregations that are offered. vectors: whether
-    those among `fields` are read, which is never so by itself.
+    those among `fields` are read, which is never so by itself. highlight: a field in which to mark what matched.
     """
 
     scope: AnyScope
@@ -140,6 +146,8 @@ class ScopedQuery:
     count_up_to: int | bool = False
     named_scores: bool = False
     vectors: bool = False
+    min_score: float | None = None
+    highlight: str | None = None
 
     def __post_init__(self) -> None:
         if any("global" in aggregation for aggregation in self.aggregations.values()):
@@ -170,6 +178,11 @@ class ScopedQuery:
             body["rescore"] = self.rescore
         if self.aggregations:
             body["aggs"] = self.aggregations
+        if self.min_score is not None:
+            body["min_score"] = self.min_score
+        if self.highlight is not None:
+            whole = {"number_of_fragments": 0, "pre_tags": [MARK], "post_tags": [MARK]}
+            body["highlight"] = {"fields": {self.highlight: whole}, "max_analyzed_offset": _HIGHLIGHTED_CHARS}
         return body
 
     def _source(self) -> object:

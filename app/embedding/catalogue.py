@@ -14,7 +14,7 @@ MINILM = "all-minilm-l6-v2"
 # Both scales reach from the cosine that 5 % of unrelated pairs of question and conversation turn stay
 # below to the highest one of a question with the turn that answers it (English conversations).
 KNOWN: dict[str, ModelInfo] = {
-    E5: ModelInfo("e5-small-v2-q", dims=384, scale=(0.70, 0.92)),
+    E5: ModelInfo("e5-small-v2-q", dims=384, scale=(0.70, 0.92), token_scale=(0.2, 0.6)),
     MINILM: ModelInfo("all-minilm-l6-v2-fp32", dims=384, scale=(0.0, 0.85)),
 }
 

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from app.embedding.encoder import Encoder, EncodingError, ModelInfo, Vector
+from app.embedding.encoder import EncodedPassage, EncodedQuery, Encoder, EncodingError, ModelInfo, Passage
 from app.errors import EngineError
 
 _encoder: Encoder | None = None
@@ -45,7 +45,7 @@ def made(make: Callable[[], Encoder]) -> Encoder:
         raise EngineError(f"The embedding model can't be loaded: {type(error).__name__}: {error}") from None
 
 
-def encode_query(text: str) -> Vector:
+def encode_query(text: str) -> EncodedQuery:
     """Encoder.encode_query. Raises EncodingError."""
     try:
         return _loaded().encode_query(text)
@@ -53,10 +53,10 @@ def encode_query(text: str) -> Vector:
         raise EncodingError(f"{type(error).__name__}: {error}") from None
 
 
-def encode_documents(texts: list[str]) -> Vector:
+def encode_documents(passages: list[Passage]) -> list[EncodedPassage]:
     """Encoder.encode_documents. Raises EncodingError."""
     try:
-        return _loaded().encode_documents(texts)
+        return _loaded().encode_documents(passages)
     except Exception as error:
         raise EncodingError(f"{type(error).__name__}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""Vectors of episodes for the worker: a batch in which one bad text fails alone."""
+"""Episodes encoded for the worker: a batch in which one bad text fails alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.embedding.encoder import AsyncEncoder, EncodingError, ModelInfo, Vector
+from app.embedding.encoder import AsyncEncoder, EncodedPassage, EncodingError, ModelInfo, Passage
 
 logger = logging.getLogger(__name__)
 
@@ -34,30 +34,30 @@ class DocumentEmbedder:
         """Identity, size and scale of the model."""
         return self._encoder.info
 
-    async def encode(self, texts: Sequence[str]) -> list[Vector | EmbeddingFailure]:
-        """For each text its vector of shape (dims,), or why it has none.
+    async def encode(self, passages: Sequence[Passage]) -> list[EncodedPassage | EmbeddingFailure]:
+        """For each text what it is found by, or why it can't be.
 
         When a batch fails each of its texts is tried alone. Raises EngineError when the model can't be had:
         then no text is to blame, and all may be sent again later.
         """
-        if not texts:
+        if not passages:
             return []
         try:
-            vectors = await self._encoder.encode_documents(texts)
+            encoded = await self._encoder.encode_documents(passages)
         except EncodingError as error:
-            logger.warning("a batch could not be embedded", extra={"texts": len(texts), "reason": str(error)})
-            if len(texts) == 1:
+            logger.warning("a batch could not be embedded", extra={"texts": len(passages), "reason": str(error)})
+            if len(passages) == 1:
                 return [EmbeddingFailure(str(error)[:_REASON_CHARS])]
-            return [result for text in texts for result in await self.encode([text])]
-        return [_checked(vector) for vector in vectors]
+            return [result for passage in passages for result in await self.encode([passage])]
+        return [_checked(one) for one in encoded]
 
     async def close(self) -> None:
         """Close the encoder."""
         await self._encoder.close()
 
 
-def _checked(vector: Vector) -> Vector | EmbeddingFailure:
+def _checked(encoded: EncodedPassage) -> EncodedPassage | EmbeddingFailure:
     # Elasticsearch refuses it, and with it the whole bulk item.
-    if not np.isfinite(vector).all():
+    if not np.isfinite(encoded.vector).all():
         return EmbeddingFailure("the model gave a vector that isn't finite")
-    return vector
+    return encoded

@@ -24,12 +24,40 @@ class ModelInfo:
 
     model_id: names model and precision. It is stored with each vector; only vectors of one id may be
     compared. dims: length of a vector. scale: the cosines that mean "unrelated" (0) and "the same" (1): the
-    cosines of a model crowd somewhere, and must be spread before they are mixed with other scores.
+    cosines of a model crowd somewhere, and must be spread before they are mixed with other scores. token_scale: the
+    same for the similarities of single words (`app.embedding.late`); None: the model gives none.
     """
 
     model_id: str
     dims: int
     scale: tuple[float, float]
+    token_scale: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text to be found, with what was said before it, oldest first. What is too long loses its context first."""
+
+    text: str
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPassage:
+    """vector: of shape (dims,), L2-normalised. codes: for each token of the text itself, read in its context, a bit per
+    dimension, as base64; empty where the model gives none."""
+
+    vector: Vector
+    codes: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedQuery:
+    """vector: of shape (dims,), L2-normalised. tokens: of shape (n, dims), to be compared with codes; n is 0 where the
+    model gives none."""
+
+    vector: Vector
+    tokens: Vector
 
 
 class EncodingError(Exception):
@@ -37,19 +65,19 @@ class EncodingError(Exception):
 
 
 class Encoder(Protocol):
-    """Turns texts into L2-normalised float32 vectors. Blocks: call it in a thread or another process."""
+    """Turns texts into float32 vectors. Blocks: call it in a thread or another process."""
 
     @property
     def info(self) -> ModelInfo:
         """Identity, size and scale of the model."""
         ...
 
-    def encode_query(self, text: str) -> Vector:
-        """Vector of a search query, shape (dims,)."""
+    def encode_query(self, text: str) -> EncodedQuery:
+        """A search query."""
         ...
 
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Vectors of texts to be found, shape (n, dims), in the order of `texts`."""
+    def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
+        """Texts to be found, in the order of `passages`."""
         ...
 
 
@@ -65,12 +93,12 @@ class AsyncEncoder(Protocol):
         """Identity, size and scale of the model."""
         ...
 
-    async def encode_query(self, text: str) -> Vector:
-        """Vector of a search query, shape (dims,)."""
+    async def encode_query(self, text: str) -> EncodedQuery:
+        """A search query."""
         ...
 
-    async def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Vectors of texts to be found, shape (n, dims), in the order of `texts`."""
+    async def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
+        """Texts to be found, in the order of `passages`."""
         ...
 
     async def close(self) -> None:

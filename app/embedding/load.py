@@ -32,10 +32,12 @@ class ModelSpec:
 
 def load_onnx(spec: ModelSpec) -> Encoder:
     """The bare encoder of e5-small-v2 (0.2 s). Raises EngineError when its files can't be had."""
-    from app.embedding.onnx import OnnxEncoder, OnnxTransformer
+    from app.embedding.e5 import E5Encoder
+    from app.embedding.onnx import OnnxTransformer
     from app.embedding.weights import e5_files
 
-    return OnnxEncoder(OnnxTransformer(e5_files(spec.cache_dir), spec.threads), KNOWN[E5])
+    files = e5_files(spec.cache_dir)
+    return E5Encoder(OnnxTransformer(files, spec.threads).read, files.tokenizer, KNOWN[E5])
 
 
 def load_sentence(spec: ModelSpec) -> Encoder:

@@ -1,4 +1,4 @@
-"""Encoder over ONNX Runtime and tokenizers alone: light enough for the server process.
+"""A model over ONNX Runtime and tokenizers alone: light enough for the server process.
 
 Importing torch and sentence-transformers takes five seconds and 400 MB; nothing here may do so.
 """
@@ -13,14 +13,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from app.embedding.encoder import RUN_BATCH, ModelInfo, Vector, cut
+from app.embedding.e5 import MAX_TOKENS
+from app.embedding.encoder import RUN_BATCH, Vector
 from app.embedding.weights import OnnxFiles
-
-MAX_TOKENS = 512
-
-# What e5 was trained with (Wang et al. 2022).
-QUERY_PREFIX = "query: "
-DOCUMENT_PREFIX = "passage: "
 
 Ids = NDArray[np.int64]
 
@@ -63,37 +58,17 @@ class OnnxTransformer:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         return cast(Vector, self._session.run(["last_hidden_state"], feed)[0])
 
+    def read(self, texts: Sequence[str]) -> list[Vector]:
+        """Token vectors of each text, shape (tokens, dims).
 
-class OnnxEncoder:
-    """e5-small-v2: mean-pooled vectors of an OnnxTransformer, with the prefixes the model was trained with.
-
-    Texts of like length share a run, so that little of it is padding. An int8 graph scales its activations
-    over the whole run, so a vector depends a little on its neighbours (cosine 0.998): no ranking changed
-    measurably, and a query is always run alone, to be repeatable.
-    """
-
-    def __init__(self, transformer: OnnxTransformer, info: ModelInfo) -> None:
-        self.info = info
-        self._transformer = transformer
-
-    def encode_query(self, text: str) -> Vector:
-        """Vector of shape (dims,)."""
-        rows = self._transformer.tokenize([QUERY_PREFIX + cut(text, MAX_TOKENS)])
-        return cast(Vector, self._encode(rows)[0])
-
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Vectors of shape (n, dims)."""
-        rows = self._transformer.tokenize([DOCUMENT_PREFIX + cut(text, MAX_TOKENS) for text in texts])
+        Texts of like length share a run, so that little of it is padding. An int8 graph scales its activations over
+        the whole run, so a vector depends a little on its neighbours (cosine 0.998): no ranking changed measurably.
+        """
+        rows = self.tokenize(texts)
         by_length = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-        vectors = np.empty((len(rows), self.info.dims), dtype=np.float32)
+        vectors: dict[int, Vector] = {}
         for start in range(0, len(rows), RUN_BATCH):
             group = by_length[start : start + RUN_BATCH]
-            vectors[group] = self._encode([rows[index] for index in group])
-        return vectors
-
-    def _encode(self, rows: Sequence[Sequence[int]]) -> Vector:
-        ids, mask = self._transformer.pad(rows)
-        tokens = self._transformer.run(ids, mask)
-        weights = mask[:, :, None].astype(np.float32)
-        pooled = (tokens * weights).sum(axis=1) / weights.sum(axis=1)
-        return cast(Vector, pooled / np.linalg.norm(pooled, axis=1, keepdims=True))
+            tokens = self.run(*self.pad([rows[index] for index in group]))
+            vectors |= {index: tokens[place, : len(rows[index])] for place, index in enumerate(group)}
+        return [vectors[index] for index in range(len(rows))]

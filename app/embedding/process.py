@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
 from app.embedding import child
-from app.embedding.encoder import Encoder, EncodingError, ModelInfo, Vector
+from app.embedding.encoder import EncodedPassage, EncodedQuery, Encoder, EncodingError, ModelInfo, Passage
 from app.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -69,13 +69,13 @@ class ProcessEncoder:
         """Process id of the child; None between its death and the next call."""
         return self._worker.pid if self._worker else None
 
-    async def encode_query(self, text: str) -> Vector:
-        """Vector of shape (dims,). Raises EncodingError; EngineError when no child can be started."""
+    async def encode_query(self, text: str) -> EncodedQuery:
+        """A search query. Raises EncodingError; EngineError when no child can be started."""
         return await self._call(child.encode_query, text)
 
-    async def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Vectors of shape (n, dims). Raises as `encode_query` does."""
-        return await self._call(child.encode_documents, list(texts))
+    async def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
+        """Texts to be found. Raises as `encode_query` does."""
+        return await self._call(child.encode_documents, list(passages))
 
     async def close(self) -> None:
         """End the child, by force if it is busy."""

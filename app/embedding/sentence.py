@@ -18,8 +18,9 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers.utils import logging as transformers_logging
 
 from app.embedding.catalogue import E5, KNOWN, MINILM, UNKNOWN_SCALE, minilm_folder
-from app.embedding.encoder import RUN_BATCH, ModelInfo, Vector, cut
-from app.embedding.onnx import DOCUMENT_PREFIX, MAX_TOKENS, QUERY_PREFIX, OnnxTransformer
+from app.embedding.e5 import MAX_TOKENS, E5Encoder
+from app.embedding.encoder import RUN_BATCH, EncodedPassage, EncodedQuery, ModelInfo, Passage, Vector, cut
+from app.embedding.onnx import OnnxTransformer
 from app.embedding.weights import OnnxFiles
 from app.errors import EngineError
 
@@ -56,7 +57,10 @@ class OrtModule(InputModule):
 
 
 class SentenceEncoder:
-    """An Encoder over a loaded SentenceTransformer, with the prompts that the model brings."""
+    """An Encoder over a loaded SentenceTransformer, with the prompts that the model brings.
+
+    A context is put before its text, and the vector is that of both.
+    """
 
     def __init__(self, model: SentenceTransformer, info: ModelInfo) -> None:
         self.info = info
@@ -64,37 +68,44 @@ class SentenceEncoder:
         limit = model.max_seq_length
         self._max_tokens = int(min(limit, _DEFAULT_MAX_TOKENS)) if limit else _DEFAULT_MAX_TOKENS
 
-    def encode_query(self, text: str) -> Vector:
-        """Vector of shape (dims,)."""
+    def encode_query(self, text: str) -> EncodedQuery:
+        """A search query."""
         vector = self._model.encode_query(
             cut(text, self._max_tokens), normalize_embeddings=True, show_progress_bar=False
         )
-        return np.asarray(vector, dtype=np.float32)
+        return EncodedQuery(np.asarray(vector, dtype=np.float32), np.empty((0, self.info.dims), dtype=np.float32))
 
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Vectors of shape (n, dims); sentence-transformers batches texts of like length."""
-        if not texts:
-            return np.empty((0, self.info.dims), dtype=np.float32)
+    def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
+        """Texts to be found; sentence-transformers batches texts of like length."""
+        if not passages:
+            return []
+        texts = [f"{passage.context}\n{passage.text}" if passage.context else passage.text for passage in passages]
         vectors = self._model.encode_document(
             [cut(text, self._max_tokens) for text in texts],
             batch_size=RUN_BATCH,
             normalize_embeddings=True,
             show_progress_bar=False,
         )
-        return np.asarray(vectors, dtype=np.float32)
+        return [EncodedPassage(vector) for vector in np.asarray(vectors, dtype=np.float32)]
 
 
-def load_e5(files: OnnxFiles, threads: int) -> SentenceEncoder:
+def load_e5(files: OnnxFiles, threads: int) -> E5Encoder:
     """e5-small-v2 as a SentenceTransformer; threads as in OnnxTransformer."""
     info = KNOWN[E5]
     # Only pooling is left to torch: more of its threads than one cost more than they bring.
     torch.set_num_threads(1)
     model = SentenceTransformer(
         modules=[OrtModule(OnnxTransformer(files, threads)), Pooling(info.dims, "mean"), Normalize()],
-        prompts={"query": QUERY_PREFIX, "document": DOCUMENT_PREFIX},
         device="cpu",
     )
-    return SentenceEncoder(model, info)
+
+    def read(texts: Sequence[str]) -> list[Vector]:
+        tokens = model.encode(
+            list(texts), output_value="token_embeddings", batch_size=RUN_BATCH, show_progress_bar=False
+        )
+        return [vectors.numpy() for vectors in tokens]
+
+    return E5Encoder(read, files.tokenizer, info)
 
 
 def load_minilm(threads: int) -> SentenceEncoder:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from app.embedding.encoder import Encoder, EncodingError, ModelInfo, Vector
+from app.embedding.encoder import EncodedPassage, EncodedQuery, Encoder, EncodingError, ModelInfo, Passage
 
 T = TypeVar("T")
 
@@ -25,13 +25,13 @@ class ThreadEncoder:
         """Identity, size and scale of the model."""
         return self._encoder.info
 
-    async def encode_query(self, text: str) -> Vector:
-        """Vector of shape (dims,). Raises EncodingError."""
+    async def encode_query(self, text: str) -> EncodedQuery:
+        """A search query. Raises EncodingError."""
         return await self._run(lambda: self._encoder.encode_query(text))
 
-    async def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """Vectors of shape (n, dims). Raises EncodingError."""
-        return await self._run(lambda: self._encoder.encode_documents(texts))
+    async def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
+        """Texts to be found. Raises EncodingError."""
+        return await self._run(lambda: self._encoder.encode_documents(passages))
 
     async def close(self) -> None:
         """Drop what waits and let what runs end."""

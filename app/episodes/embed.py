@@ -1,4 +1,4 @@
-"""Embedding what is due: own text and own text with its context, saved in one guarded bulk.
+"""Embedding what is due: each text read in its context, saved in one guarded bulk.
 
 An episode is remembered with what was said before it: an answer alone rarely says what it answers
 (docs/decisions/0005-context-vectors.md).
@@ -12,14 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import numpy as np
-from numpy.typing import NDArray
-
 from app import metrics
 from app.elastic.index import Document
-from app.embedding import DocumentEmbedder, EmbeddingFailure
+from app.embedding import DocumentEmbedder, EmbeddingFailure, EncodedPassage, Passage
 from app.episodes.due import DueStore, Said
-from app.episodes.vectors import packed
+from app.episodes.embedded import ready
 from app.types import JsonObject, iso, utc_now
 
 log = logging.getLogger(__name__)
@@ -60,13 +57,13 @@ class EmbeddingService:
     ) -> None:
         self._due = due
         self._look = look
-        self._embedder = embedder
+        self.embedder = embedder
         self._batch = batch
         self._max_attempts = max_attempts
 
     async def embed_due(self) -> Embedded:
         """Embed one batch. Safe to run twice and beside itself: a state that has changed is not overwritten."""
-        embedder = self._embedder()
+        embedder = self.embedder()
         documents = await self._due.due(embedder.info.model_id, self._batch)
         if not documents:
             return Embedded(0, 0, 0)
@@ -75,25 +72,14 @@ class EmbeddingService:
         contexts = [
             context_of(said, document.source["token_count"]) for document, said in zip(documents, before, strict=True)
         ]
-        own_texts: list[str] = [document.source["content"] for document in documents]
-        with_context = [(index, f"{context}\n{own_texts[index]}") for index, context in enumerate(contexts) if context]
+        passages = [
+            Passage(document.source["content"], context) for document, context in zip(documents, contexts, strict=True)
+        ]
         with metrics.timed(metrics.EMBEDDING):
-            vectors = await embedder.encode([*own_texts, *(text for _, text in with_context)])
-        own = vectors[: len(documents)]
-        full = dict(zip((index for index, _ in with_context), vectors[len(documents) :], strict=True))
+            encoded = await embedder.encode(passages)
         outcomes = [
-            (
-                document,
-                self._outcome(
-                    document,
-                    contexts[index],
-                    before[index],
-                    own[index],
-                    full.get(index, own[index]),
-                    embedder.info.model_id,
-                ),
-            )
-            for index, document in enumerate(documents)
+            (document, self._outcome(document, passage, said, one, embedder.info.model_id))
+            for document, passage, said, one in zip(documents, passages, before, encoded, strict=True)
         ]
         saved = await self._due.save(outcomes)
         await self._forget_again(outcomes)
@@ -124,27 +110,16 @@ class EmbeddingService:
     def _outcome(
         self,
         document: Document,
-        context: str,
+        passage: Passage,
         said: Sequence[Said],
-        own: NDArray[np.float32] | EmbeddingFailure,
-        full: NDArray[np.float32] | EmbeddingFailure,
+        encoded: EncodedPassage | EmbeddingFailure,
         model_id: str,
     ) -> JsonObject:
-        for vector in (own, full):
-            if isinstance(vector, EmbeddingFailure):
-                return self._failure(document, vector.reason)
-        assert not isinstance(own, EmbeddingFailure)
-        assert not isinstance(full, EmbeddingFailure)
-        return {
-            "context": context,
-            "context_of": [turn.episode_id for turn in said] if context else None,
-            "content_vector": packed(own),
-            "context_vector": packed(full),
-            "embedding_status": "ready",
-            "embedding_model": model_id,
-            "embedding_generated_at": iso(utc_now()),
-            "embedding_error": None,
-            "embedding_due_at": None,
+        if isinstance(encoded, EmbeddingFailure):
+            return self._failure(document, encoded.reason)
+        return ready(encoded, passage.text, model_id) | {
+            "context": passage.context,
+            "context_of": [turn.episode_id for turn in said] if passage.context else None,
         }
 
     def _failure(self, document: Document, reason: str) -> JsonObject:
@@ -164,6 +139,7 @@ class EmbeddingService:
             # Vectors are never read back, so this write drops those of an earlier model: a search by
             # that model must not look for them.
             "embedding_model": None,
+            "embedding_form": None,
             "embedding_generated_at": None,
             "embedding_error": reason[:_REASON_MAX_CHARS],
             "embedding_attempts": attempts,

@@ -26,6 +26,7 @@ TAGS_MAX = 50
 BATCH_MAX = 500
 SEARCH_MAX = 100
 DIFF_MAX = 1_000
+NEIGHBOURS_MAX = 10
 OFFSET_MAX = 10_000_000
 QUERY_MAX_CHARS = 100_000
 TAG_FILTERS_MAX = 50
@@ -151,7 +152,12 @@ class SearchRequest(Input):
     offset: int = Field(0, ge=0, le=OFFSET_MAX)
     search_mode: SearchMode = Field("hybrid", validation_alias=AliasChoices("search_mode", "mode"))
     weights: Weights | None = None
-    explain: bool = Field(False, description="Show each part of every score.")
+    explain: bool = Field(False, description="Show each part of every score, and the words that matched.")
+    include_context: int = Field(
+        0, ge=0, le=NEIGHBOURS_MAX, description="Show so many turns of its session before and after each result."
+    )
+    min_score: float = Field(0, ge=0, le=1, description="Leave out what scores less.")
+    at: UtcDateTime | None = Field(None, description="The moment that recency is counted from; default now.")
 
     @model_validator(mode="after")
     def _weights_sum(self) -> SearchRequest:
@@ -254,11 +260,13 @@ class ScorePart:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a score came about; the shares sum to it."""
+    """How a score came about; the shares sum to it. lift: for what a text can't show by itself; its weight is what the
+    other parts left to 1."""
 
     semantic: ScorePart
     keyword: ScorePart
     recency: ScorePart
+    lift: ScorePart
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +284,31 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ExplainedResult(SearchResult):
-    """With the parts of its score."""
+class Turn:
+    """A turn beside a result."""
 
-    explanation: Explanation
+    episode_id: str
+    role: str
+    content: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was said in the session around a result, each list oldest first."""
+
+    before: list[Turn]
+    after: list[Turn]
+
+
+@dataclass(frozen=True, slots=True)
+class DetailedResult(SearchResult):
+    """With what was asked for beside it. explanation: the parts of its score. matched: words of its content that the
+    query has too, in any form. context: the turns around it, of a result in a session."""
+
+    explanation: Explanation | None = None
+    matched: list[str] | None = None
+    context: Surroundings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +316,7 @@ class SearchResults:
     """A page of results. total: how many could be paged through."""
 
     request_id: str
-    results: Sequence[ExplainedResult | SearchResult]
+    results: Sequence[DetailedResult | SearchResult]
     total: int
     query_time_ms: int
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
 from app.episodes import ranking, tags
+from app.episodes.embedded import FORM, VECTOR_FIELDS
 from app.episodes.models import DiffQuery, Mix, SearchRequest
 from app.episodes.ranking import Curves
 from app.lineage import FIRST, Lineage
@@ -19,13 +20,19 @@ COUNT_MAX = 100_000
 QUERY_WORDS_MAX = 512
 """Words of a query that BM25 looks for: the embedding reads about as many, and clauses are bounded."""
 
-PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "tags", "metadata")
-# Without what an embedding makes anew: vectors, context, context_of.
+PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "ordinal", "tags", "metadata")
+CANDIDATE_FIELDS = (
+    "session_id", "role", "created_at", "ordinal", "token_count", "speaker", "is_question", "context_of", "token_codes",
+    "embedding_model", "embedding_form",
+)  # fmt: skip
+"""What the second stage of a search looks at."""
+
+# Without what an embedding makes anew: vectors, codes, context, context_of.
 _ALL_BUT_VECTORS = (
     "org_id", "user_id", "agent_id", "episode_id", "session_id", "role", "content", "token_count", "tags",
     "tag_numbers", "metadata", "created_at", "ordinal", "branch", "embedding_status", "embedding_model",
-    "embedding_generated_at", "embedding_error", "embedding_attempts", "embedding_due_at", "deleted_at", "events",
-    "request_id",
+    "embedding_form", "speaker", "is_question", "embedding_generated_at", "embedding_error", "embedding_attempts",
+    "embedding_due_at", "deleted_at", "events", "request_id",
 )  # fmt: skip
 
 NEWEST_FIRST: list[Query] = [{"created_at": "desc"}, {"ordinal": "desc"}, {"episode_id": "asc"}]
@@ -37,10 +44,12 @@ _EVERYTHING: Query = {"match_all": {}}
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A query's embedding and the model whose vectors it may be compared with."""
+    """A query's embedding and the model whose vectors it may be compared with. by_token: the tokens of its texts are
+    compared one by one in the second stage, which leaves the first a share of the semantic part."""
 
     vector: list[float]
     model_id: str
+    by_token: bool
 
 
 def request_filters(request: SearchRequest) -> list[Query]:
@@ -68,14 +77,30 @@ def newest(scope: Scope, request: SearchRequest) -> ScopedQuery:
 def keyword(scope: Scope, request: SearchRequest, curves: Curves) -> ScopedQuery:
     """By words. With tag filters, what they match but no word hits comes last, with score 0."""
     needed = 0 if request.tags or request.tag_filters else 1
-    query = _scored(words(request.words, needed), None, Mix(0.0, 1.0, 0.0), curves)
+    query = _scored(words(request.words, needed, named=request.explain), None, Mix(0.0, 1.0, 0.0), curves)
     return _page(scope, request, query, sort=BEST_FIRST)
 
 
 def exact(scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves) -> ScopedQuery:
     """Score every episode in scope. In semantic mode only those that have been embedded."""
-    query = _scored(words(request.words, 0), meaning, mix, curves)
+    query = _scored(words(request.words, 0, named=request.explain), meaning, mix, curves)
     return _page(scope, request, query, sort=BEST_FIRST, extra=_semantic_only(request, meaning))
+
+
+def candidates(
+    scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves, size: int, *, ordered: bool
+) -> ScopedQuery:
+    """The best of an `exact` search, as the second stage reads them. ordered: equals by time, newest first, which takes
+    half as long again; in no order among themselves otherwise."""
+    return ScopedQuery(
+        scope,
+        query=_scored(words(request.words, 0), meaning, mix, curves),
+        filters=[*request_filters(request), *_semantic_only(request, meaning)],
+        sort=BEST_FIRST if ordered else (),
+        size=size,
+        fields=CANDIDATE_FIELDS,
+        count_up_to=COUNT_MAX,
+    )
 
 
 def windowed(
@@ -88,52 +113,78 @@ def windowed(
     window: int,
     size: int,
     visible: Sequence[Query],
+    fields: Sequence[str] = PUBLIC_FIELDS,
 ) -> ScopedQuery:
     """Score exactly the `window` best candidates of an approximate first pass.
 
-    visible: all filters in force (`ScopedIndex.filters`), for the kNN clauses, which search before
-    anything around them filters. size: how many of the list's top to fetch; ties are the caller's to
+    visible: all filters in force (`ScopedIndex.filters`), for the kNN clause, which searches before
+    anything around it filters. size: how many of the list's top to fetch; ties are the caller's to
     order, since a rescored search can't be sorted otherwise.
     """
     spread = curves.high - curves.low
     candidates: list[Query] = []
     if mix.semantic > 0:
-        candidates += [
+        candidates.append(
             {
                 "knn": {
-                    "field": field,
+                    "field": "context_vector",
                     "query_vector": meaning.vector,
                     "k": window,
                     "num_candidates": window,
                     # The window is rescored exactly anyway; by default three times as many would be, too.
                     "rescore_vector": {"oversample": 0},
                     "filter": list(visible),
-                    "boost": mix.semantic / spread,
+                    "boost": 2 * mix.semantic * _vector_share(meaning) / spread,
                 }
             }
-            for field in ("content_vector", "context_vector")
-        ]
+        )
     if mix.keyword > 0:
         boost = mix.keyword / (2 * ranking.BM25_HALF)
         candidates.append(_match("content", request.words, boost))
         candidates.append(_match("context", request.words, boost * ranking.CONTEXT_BOOST))
     if mix.recency > 0:
         pivot = f"{int(curves.half_life_ms)}ms"
-        newer = {"field": "created_at", "origin": "now", "pivot": pivot, "boost": mix.recency}
+        newer = {"field": "created_at", "origin": curves.now_ms, "pivot": pivot, "boost": mix.recency}
         candidates.append({"distance_feature": newer})
-    rescored = _scored(words(request.words, 0), meaning, mix, curves)
+    rescored = _scored(words(request.words, 0, named=request.explain), meaning, mix, curves)
     return ScopedQuery(
         scope,
         query={"bool": {"should": candidates, "minimum_should_match": 1}},
         filters=[*request_filters(request), *_semantic_only(request, meaning)],
         size=size,
-        fields=(*PUBLIC_FIELDS, "ordinal"),
+        fields=tuple({*fields, "created_at", "ordinal"}),
         rescore={
             "window_size": window,
             "query": {"rescore_query": rescored, "query_weight": 0, "rescore_query_weight": 1},
         },
         count_up_to=window,
         named_scores=request.explain,
+        highlight="content" if request.explain else None,
+    )
+
+
+def contents(scope: Scope, request: SearchRequest, episode_ids: Sequence[str]) -> ScopedQuery:
+    """What an answer shows of these episodes, and how the query's words score in them if it is to be explained."""
+    return ScopedQuery(
+        scope,
+        query=words(request.words, 0, named=True) if request.explain else None,
+        filters=[{"terms": {"episode_id": list(episode_ids)}}],
+        size=max(1, len(episode_ids)),
+        fields=PUBLIC_FIELDS,
+        named_scores=request.explain,
+        highlight="content" if request.explain else None,
+    )
+
+
+def beside(scope: Scope, session_id: str, moment_ms: int, ordinal: int, size: int, *, later: bool) -> ScopedQuery:
+    """The turns next to a moment in a session, the nearest first."""
+    return ScopedQuery(
+        scope,
+        filters=present(session_id, None),
+        sort=OLDEST_FIRST[:2] if later else NEWEST_FIRST[:2],
+        after=[moment_ms, ordinal],
+        size=size,
+        fields=("role", "content", "created_at", "ordinal"),
     )
 
 
@@ -142,13 +193,14 @@ def in_scope(scope: Scope, request: SearchRequest) -> ScopedQuery:
     return ScopedQuery(scope, filters=request_filters(request))
 
 
-def words(text: str, needed: int) -> Query:
-    """BM25 on the own text plus half of it on the context. needed: 1 if the own text must match.
+def words(text: str, needed: int, *, named: bool = False) -> Query:
+    """BM25 on the own text plus half of it on the context. needed: 1 if the own text must match. named: so that each
+    hit tells how much which of both gave, which takes time.
 
     Any word may match, never must all: a question rarely shares all of its words with its answer.
     """
-    own = _match("content", text, 1.0, name="content")
-    context = _match("context", text, ranking.CONTEXT_BOOST, name="context")
+    own = _match("content", text, 1.0, name="content" if named else None)
+    context = _match("context", text, ranking.CONTEXT_BOOST, name="context" if named else None)
     if needed:
         return {"bool": {"must": [own], "should": [context]}}
     return {"bool": {"filter": [_EVERYTHING], "should": [own, context]}}
@@ -167,7 +219,8 @@ def _scored(query: Query, meaning: Meaning | None, mix: Mix, curves: Curves) -> 
     if meaning is None or mix.semantic == 0:
         functions: list[JsonObject] = [{"script_score": {"script": without}}]
     else:
-        with_vectors = {"source": ranking.WITH_VECTORS, "params": curves.params(mix, meaning.vector)}
+        params = curves.params(mix, meaning.vector, _vector_share(meaning)) | {"form": FORM}
+        with_vectors = {"source": ranking.WITH_VECTORS, "params": params}
         ours = {"term": {"embedding_model": meaning.model_id}}
         functions = [
             {"filter": ours, "script_score": {"script": with_vectors}},
@@ -183,12 +236,21 @@ def _scored(query: Query, meaning: Meaning | None, mix: Mix, curves: Curves) -> 
     }
 
 
+def _vector_share(meaning: Meaning) -> float:
+    return ranking.VECTOR_SHARE if meaning.by_token else 1.0
+
+
 def _semantic_only(request: SearchRequest, meaning: Meaning) -> list[Query]:
     return [{"term": {"embedding_model": meaning.model_id}}] if request.search_mode == "semantic" else []
 
 
 def _page(
-    scope: Scope, request: SearchRequest, query: Query, *, sort: Sequence[Query], extra: Sequence[Query] = ()
+    scope: Scope,
+    request: SearchRequest,
+    query: Query,
+    *,
+    sort: Sequence[Query],
+    extra: Sequence[Query] = (),
 ) -> ScopedQuery:
     reachable = request.offset + request.limit <= COUNT_MAX
     return ScopedQuery(
@@ -201,6 +263,8 @@ def _page(
         fields=PUBLIC_FIELDS,
         count_up_to=COUNT_MAX,
         named_scores=request.explain,
+        highlight="content" if request.explain and request.words else None,
+        min_score=request.min_score or None,
     )
 
 
@@ -309,17 +373,13 @@ def tokens_since(scope: AnyScope, session_id: str, lineage: Lineage, ordinal: in
 
 def due_for_embedding(scope: SystemScope, now: datetime, model_id: str, size: int) -> ScopedQuery:
     """Episodes whose embedding is due, longest waiting first: new ones, failed ones whose next try
-    has come, and ready ones of a model that is no longer the current one."""
+    has come, and ready ones of a model or form that is no longer the current one."""
     due: Query = {"range": {"embedding_due_at": {"lte": iso(now)}}}
-    other_model: Query = {
-        "bool": {
-            "filter": [{"term": {"embedding_status": "ready"}}],
-            "must_not": [{"term": {"embedding_model": model_id}}],
-        }
-    }
+    current: Query = {"bool": {"filter": [{"term": {"embedding_model": model_id}}, {"term": {"embedding_form": FORM}}]}}
+    outdated: Query = {"bool": {"filter": [{"term": {"embedding_status": "ready"}}], "must_not": [current]}}
     return ScopedQuery(
         scope,
-        filters=[{"bool": {"should": [due, other_model], "minimum_should_match": 1}}],
+        filters=[{"bool": {"should": [due, outdated], "minimum_should_match": 1}}],
         sort=[{"ordinal": "asc"}, {"episode_id": "asc"}],
         size=size,
         fields=_ALL_BUT_VECTORS,
@@ -344,10 +404,12 @@ HIDE = "ctx._source.deleted_at = params.at"
 
 DROP_CONTEXT = (
     "ctx._source.context = ''; ctx._source.remove('context_of');"
-    " if (ctx._source.containsKey('content_vector')) { ctx._source.context_vector = ctx._source.content_vector }"
+    " ctx._source.remove('context_vector'); ctx._source.remove('token_codes');"
+    " ctx._source.remove('embedding_model'); ctx._source.remove('embedding_form');"
+    " if (ctx._source.embedding_status == 'ready') { ctx._source.embedding_status = 'pending' }"
     " ctx._source.embedding_due_at = params.now"
 )
-"""Leaves an episode as if nothing had been said before it, and has it embedded anew."""
+"""Leaves nothing of what had been said before an episode, and has it embedded anew."""
 
 
 def of_session(scope: AnyScope, session_id: str) -> ScopedQuery:
@@ -406,7 +468,7 @@ def _diff_filters(wanted: DiffQuery) -> list[Query]:
 EXPORTED_FIELDS = (
     "session_id", "role", "content", "tags", "metadata", "created_at", "embedding_status", "deleted_at",
 )  # fmt: skip
-EMBEDDED_FIELDS = ("embedding_model", "context", "context_of", "content_vector", "context_vector")
+EMBEDDED_FIELDS = ("embedding_model", "embedding_form", "context", "context_of", *VECTOR_FIELDS)
 
 
 def exported(

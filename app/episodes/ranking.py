@@ -1,9 +1,12 @@
-"""One score out of meaning, words and recency, each in 0..1 before they are mixed.
+"""The first stage of a search: one score out of meaning, words and recency, each in 0..1 before they are mixed.
 
-    semantic = mean of two cosines (own text, own text with its context), mapped linearly so that the
+    semantic = cosine of the query's vector and the text's, read in its context, mapped linearly so that the
                model's usual range of cosines fills 0..1, clipped
     keyword  = b / (b + HALF), b = BM25 of the own text + half the BM25 of the context
     recency  = 2 ^ (-age / half-life)
+
+Of a text whose tokens are known one by one, the vector gives only VECTOR_SHARE of the semantic part; its tokens give
+the rest, in the second stage (`rescoring`).
 
 The scripts run in Elasticsearch (Painless); the functions beside them are the same curves in Python,
 for explanations and tests. Raw BM25 and cosines are on different scales, and adding them as they are
@@ -20,8 +23,13 @@ from typing import Any
 from app.episodes.models import Explanation, Mix, ScorePart
 from app.types import epoch_ms
 
-BM25_HALF = 10.0
+BM25_HALF = 40.0
 """The BM25 score at which the keyword part is 0.5."""
+
+VECTOR_SHARE = 0.3
+"""What one vector says of a text's meaning, where its tokens say the rest."""
+
+SCORE_DIGITS = 6
 
 CONTEXT_BOOST = 0.5
 
@@ -29,10 +37,15 @@ _KEYWORD = "double k = _score / (_score + params.half);"
 _RECENCY = (
     "double r = Math.exp(-params.decay * Math.max(0, params.now - doc['created_at'].value.toInstant().toEpochMilli()));"
 )
+# Of an earlier form no tokens are known: vectors stand for everything, of which there was another, of the text alone.
 _SEMANTIC = (
-    "double s = (0.5 * (cosineSimilarity(params.vector, 'content_vector')"
-    " + cosineSimilarity(params.vector, 'context_vector')) - params.low) / (params.high - params.low);"
+    "boolean current = doc['embedding_form'].size() != 0 && doc['embedding_form'].value == params.form;"
+    " double c = cosineSimilarity(params.vector, 'context_vector');"
+    " if (!current && doc.containsKey('content_vector') && doc['content_vector'].size() != 0) {"
+    " c = 0.5 * (c + cosineSimilarity(params.vector, 'content_vector')); }"
+    " double s = (c - params.low) / (params.high - params.low);"
     " s = Math.min(1.0, Math.max(0.0, s));"
+    " if (current) { s *= params.share; }"
 )
 
 WITH_VECTORS = f"{_KEYWORD} {_RECENCY} {_SEMANTIC} return params.ws * s + params.wk * k + params.wr * r;"
@@ -52,8 +65,8 @@ class Curves:
     half_life_ms: float
     now_ms: int
 
-    def params(self, mix: Mix, vector: list[float] | None) -> dict[str, Any]:
-        """Parameters of the scripts."""
+    def params(self, mix: Mix, vector: list[float] | None, vector_share: float = 1.0) -> dict[str, Any]:
+        """Parameters of the scripts. vector_share: of the semantic part, what the vector gives."""
         params: dict[str, Any] = {
             "half": BM25_HALF,
             "decay": math.log(2) / self.half_life_ms,
@@ -62,7 +75,7 @@ class Curves:
             "wr": mix.recency,
         }
         if vector is not None:
-            params |= {"vector": vector, "low": self.low, "high": self.high, "ws": mix.semantic}
+            params |= {"vector": vector, "low": self.low, "high": self.high, "ws": mix.semantic, "share": vector_share}
         return params
 
 
@@ -74,7 +87,7 @@ def scoring_moment(now: datetime) -> int:
 
 
 def keyword(bm25: float) -> float:
-    """b / (b + 10). bm25 >= 0; in 0..1, never 1."""
+    """b / (b + 40). bm25 >= 0; in 0..1, never 1."""
     return bm25 / (bm25 + BM25_HALF)
 
 
@@ -83,24 +96,28 @@ def recency(age_ms: float, half_life_ms: float) -> float:
     return math.exp(-math.log(2) * max(0.0, age_ms) / half_life_ms)
 
 
-def semantic(own_cosine: float, context_cosine: float, low: float, high: float) -> float:
-    """The mean cosine mapped low → 0, high → 1, clipped."""
-    mapped = (0.5 * (own_cosine + context_cosine) - low) / (high - low)
+def semantic(cosine: float, low: float, high: float) -> float:
+    """The cosine mapped low → 0, high → 1, clipped."""
+    mapped = (cosine - low) / (high - low)
     return min(1.0, max(0.0, mapped))
 
 
-def explain(score: float, bm25: float, created_at: datetime, mix: Mix, curves: Curves) -> Explanation:
-    """Take a score apart. bm25: the named clauses' sum. The semantic share is what the others leave."""
+def explain(
+    bm25: float, created_at: datetime, mix: Mix, curves: Curves, *, relevance: float, lift: float
+) -> Explanation:
+    """Take a score apart. bm25: the named clauses' sum. relevance: the score before it was lifted. The semantic share
+    is what the others leave of it."""
     words = keyword(bm25)
     recent = recency(curves.now_ms - epoch_ms(created_at), curves.half_life_ms)
-    rest = max(0.0, score - mix.keyword * words - mix.recency * recent)
+    rest = max(0.0, relevance - mix.keyword * words - mix.recency * recent)
     meaning = min(1.0, rest / mix.semantic) if mix.semantic > 0 else 0.0
     return Explanation(
         semantic=_part(meaning, mix.semantic),
         keyword=_part(words, mix.keyword),
         recency=_part(recent, mix.recency),
+        lift=_part(lift, 1 - relevance),
     )
 
 
 def _part(score: float, weight: float) -> ScorePart:
-    return ScorePart(round(score, 6), weight, round(score * weight, 6))
+    return ScorePart(round(score, SCORE_DIGITS), round(weight, SCORE_DIGITS), round(score * weight, SCORE_DIGITS))

@@ -35,7 +35,7 @@ async def store_batch(call: Call[NewEpisodes, Nothing]) -> StoredBatch:
 @routes.add("POST", "/memory/search", body=SearchRequest, answer=SearchResults, needs="memory:read")
 async def search(call: Call[SearchRequest, Nothing]) -> SearchResults:
     """Search by meaning, words and recency, or by filters alone."""
-    return await call.container.episodes.search(call.scope, call.body, call.request_id)
+    return await call.container.search.search(call.scope, call.body, call.request_id)
 
 
 @routes.add("GET", "/memory/{episode_id}/status", answer=EpisodeStatus)

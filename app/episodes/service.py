@@ -1,34 +1,24 @@
-"""Storing, searching and forgetting episodes."""
+"""Storing and forgetting episodes."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.elastic.scope import Scope, ScopedQuery
-from app.embedding import ModelInfo, QueryEmbedder
-from app.episodes import queries
+from app.elastic.scope import Scope
 from app.episodes.models import (
     BatchItem,
     DeletedEpisode,
     Episode,
     EpisodeStatus,
-    Mix,
     NewEpisode,
-    SearchRequest,
-    SearchResults,
     StoredBatch,
     StoredEpisode,
-    mix_of,
 )
-from app.episodes.queries import Meaning
-from app.episodes.ranking import Curves, scoring_moment
-from app.episodes.results import Ranked, page_of, ranked
 from app.episodes.store import Draft, EpisodeStore
 from app.errors import NotFound, RemembrError, Unavailable, ValidationFailed
 from app.idempotency.models import Answered, Creation
@@ -36,28 +26,23 @@ from app.lineage import FIRST
 from app.outbox import EMBED, WEBHOOKS, Outbox
 from app.sessions.store import SessionStore
 from app.settings import Settings
-from app.timespan import check_times
 from app.tokens import count_tokens_async
 from app.types import JsonObject, utc_now
 from app.validation import validation_failed
 
-_TIES_MARGIN = 20
-
 
 class EpisodeService:
-    """See the module. Every method takes the caller's scope first. embedder: gives the one to use now."""
+    """See the module. Every method takes the caller's scope first."""
 
     def __init__(
         self,
         store: EpisodeStore,
         sessions: SessionStore,
-        embedder: Callable[[], QueryEmbedder],
         outbox: Outbox,
         settings: Settings,
     ) -> None:
         self._store = store
         self._sessions = sessions
-        self._embedder = embedder
         self._outbox = outbox
         self._settings = settings
 
@@ -118,61 +103,6 @@ class EpisodeService:
         stored = sum(item.status == 201 for item in outcomes)
         return StoredBatch(request_id, outcomes, stored, len(outcomes) - stored)
 
-    async def search(self, scope: Scope, request: SearchRequest, request_id: str) -> SearchResults:
-        """Find episodes. Raises ValidationFailed when the times are out of order."""
-        check_times(request.from_time, request.to_time)
-        began = time.perf_counter()
-        found = await self._ranked(scope, request)
-        took_ms = int((time.perf_counter() - began) * 1000)
-        return SearchResults(request_id, page_of(found, request), found.total, took_ms)
-
-    async def _ranked(self, scope: Scope, request: SearchRequest) -> Ranked:
-        # The same one throughout: another model may take its place meanwhile.
-        embedder = self._embedder()
-        curves = self._curves(embedder.info)
-        if not request.words:
-            return ranked(await self._store.find(queries.newest(scope, request)), None, curves)
-        if request.search_mode == "keyword":
-            found = await self._store.find(queries.keyword(scope, request, curves))
-            return ranked(found, Mix(0.0, 1.0, 0.0), curves)
-        semantic = request.search_mode == "semantic"
-        mix = Mix(1.0, 0.0, 0.0) if semantic else mix_of(request.weights)
-        vector, size = await asyncio.gather(embedder.embed(request.words), self._scope_size(scope, request))
-        meaning = Meaning(vector.tolist(), embedder.info.model_id)
-        if size <= self._settings.exact_search_limit:
-            query = queries.exact(scope, request, meaning, mix, curves)
-            return ranked(await self._store.find(query, fresh=False), mix, curves)
-        return await self._windowed(scope, request, meaning, mix, curves)
-
-    async def _scope_size(self, scope: Scope, request: SearchRequest) -> int:
-        """How many episodes the filters leave; makes them fresh first, for the search that follows."""
-        token = await self._store.freshen(scope)
-        return await self._store.count(queries.in_scope(scope, request), token)
-
-    async def _windowed(
-        self, scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves
-    ) -> Ranked:
-        """A page of the rescored window. A rescored search can't break ties by time, so the list is
-        fetched from its top until the page's last group of equal scores is whole, and ordered here."""
-        window = self._settings.search_window
-        end = min(request.offset + request.limit, window)
-        size = min(end + _TIES_MARGIN, window)
-        while True:
-            query = self._window_query(scope, request, meaning, mix, curves, size)
-            hits = await self._store.find(query, fresh=False)
-            whole = ranked(hits, mix, curves, reorder=True)
-            complete = len(hits.hits) < size or size == window
-            if complete or whole.scores_end_before(end):
-                return whole.cut(request.offset, request.limit, window)
-            size = min(size * 2, window)
-
-    def _window_query(
-        self, scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves, size: int
-    ) -> ScopedQuery:
-        window = self._settings.search_window
-        in_force = self._store.visible(queries.in_scope(scope, request))
-        return queries.windowed(scope, request, meaning, mix, curves, window=window, size=size, visible=in_force)
-
     async def status(self, scope: Scope, episode_id: str) -> EpisodeStatus:
         """How far its embedding is. Raises NotFound."""
         episode = await self._store.get(scope, episode_id)
@@ -218,11 +148,6 @@ class EpisodeService:
             message = f"must have at most {limit} characters, not {len(content)}"
             error = {"type": "string_too_long", "loc": ["body", *loc], "msg": message}
             raise ValidationFailed(f"The content {message}.", errors=[error])
-
-    def _curves(self, model: ModelInfo) -> Curves:
-        low, high = model.scale
-        half_life_ms = self._settings.recency_half_life_days * 86_400_000
-        return Curves(low, high, half_life_ms, scoring_moment(utc_now()))
 
 
 def _no_episode() -> NotFound:

@@ -14,14 +14,14 @@ from app.elastic.index import Document, Engine, Found, Hit, ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
 from app.episodes import queries, tags
-from app.episodes.models import Episode, NewEpisode
+from app.episodes.models import Episode, NewEpisode, Surroundings, Turn
 from app.events import events_for, with_event
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import Item, OnceStore
 from app.lineage import FIRST, Lineage
 from app.logs import current_request_id
 from app.ordinals import Ordinals
-from app.types import JsonObject, from_iso, iso, utc_now
+from app.types import JsonObject, epoch_ms, from_iso, iso, utc_now
 from app.webhooks.subscriptions import Subscriptions
 
 _COUNTS_REMEMBERED = 10_000
@@ -224,6 +224,34 @@ class EpisodeStore:
         )
         return [int(page.aggregations["tokens"]["value"]) for page in found]
 
+    async def read(self, scope: Scope, episode_ids: Sequence[str]) -> list[Hit]:
+        """Those of these episodes that are there for the caller, as they are now, in order."""
+        found = await asyncio.gather(*(self._alive(scope, episode_id) for episode_id in episode_ids))
+        return [Hit(one.id, one.source, 0.0, [], {}, one.revision) for one in found if one is not None]
+
+    async def around(self, scope: Scope, hits: Sequence[Hit], turns: int) -> dict[str, Surroundings]:
+        """What was said in their sessions up to `turns` turns before and after each of these, by id; nothing for those
+        outside of a session. Reads what the last search saw."""
+        within = [hit for hit in hits if hit.source.get("session_id")]
+        pages = await self._index.msearch(
+            [
+                queries.beside(
+                    scope,
+                    hit.source["session_id"],
+                    epoch_ms(from_iso(hit.source["created_at"])),
+                    hit.source["ordinal"],
+                    turns,
+                    later=later,
+                )
+                for hit in within
+                for later in (False, True)
+            ]
+        )
+        return {
+            hit.id: Surroundings([_turn(one) for one in reversed(before.hits)], [_turn(one) for one in after.hits])
+            for hit, before, after in zip(within, pages[::2], pages[1::2], strict=True)
+        }
+
     async def freshen(self, scope: Scope) -> str | None:
         """Make every answered write visible to the searches that follow; see `Freshness.ensure`."""
         return await self._index.freshen(scope)
@@ -284,6 +312,10 @@ def episode_of(episode_id: str, source: dict[str, Any]) -> Episode:
         embedding_error=source.get("embedding_error"),
         deleted_at=from_iso(deleted) if deleted else None,
     )
+
+
+def _turn(hit: Hit) -> Turn:
+    return Turn(hit.id, hit.source["role"], hit.source["content"], from_iso(hit.source["created_at"]))
 
 
 def _buckets(found: Found, name: str) -> dict[str, int]:

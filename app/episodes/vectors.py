@@ -17,14 +17,15 @@ def packed(vector: NDArray[np.float32] | Sequence[float]) -> str:
     return base64.b64encode(np.asarray(vector, dtype=">f4").tobytes()).decode()
 
 
-def is_unit_vector(text: str, dims: int) -> bool:
-    """Whether the text is a packed vector of `dims` dimensions and length 1, as embeddings are."""
+def unit_vector(text: str, dims: int) -> NDArray[np.float32] | None:
+    """The vector packed in the text; None unless it has `dims` dimensions and length 1, as embeddings have."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        return False
+        return None
     if len(raw) != 4 * dims:
-        return False
+        return None
+    vector = np.frombuffer(raw, dtype=">f4").astype(np.float32)
     with np.errstate(all="ignore"):
-        length = float(np.sum(np.square(np.frombuffer(raw, dtype=">f4").astype(np.float64))))
-    return abs(length - 1) <= _UNIT_TOLERANCE
+        length = float(np.sum(np.square(vector.astype(np.float64))))
+    return vector if abs(length - 1) <= _UNIT_TOLERANCE else None

@@ -13,18 +13,22 @@ from elasticsearch import AsyncElasticsearch
 
 from app.elastic import pit
 from app.elastic.client import item_error, translate_errors
-from app.embedding import DocumentEmbedder, EmbeddingFailure
-from app.episodes.vectors import packed
+from app.embedding import DocumentEmbedder, EmbeddingFailure, EncodedPassage, Passage
+from app.episodes.embedded import ready
 from app.reindex.copying import Change
 from app.types import JsonObject, iso, utc_now
 
 FIELDS = (
     "embedding_status",
     "embedding_model",
+    "embedding_form",
     "embedding_generated_at",
     "embedding_due_at",
     "embedding_attempts",
     "embedding_error",
+    "token_codes",
+    "speaker",
+    "is_question",
 )
 """What differs between an episode and its copy for another model, beside the vectors."""
 
@@ -36,13 +40,20 @@ if (ctx._source.embedding_status == 'ready') {
 }
 ctx._source.embedding_model = null;
 ctx._source.embedding_generated_at = null;
+ctx._source.embedding_form = null;
 ctx._source.remove('content_vector');
 ctx._source.remove('context_vector');
+ctx._source.remove('token_codes');
 """
 
 _PENDING: JsonObject = {"term": {"embedding_status": "pending"}}
 _BATCH = 64
 _AGAIN = timedelta(minutes=10)
+
+
+def without_what_was() -> Change:
+    """What an episode of an earlier release becomes in an index of this one, which lacks a field of it."""
+    return Change("ctx._source.remove('content_vector')", {})
 
 
 def without_vectors() -> Change:
@@ -83,17 +94,12 @@ class Reembedder:
     async def _batch(self, hits: Sequence[JsonObject]) -> None:
         if not hits:
             return
-        own: list[str] = [hit["_source"]["content"] for hit in hits]
-        contexts: list[str] = [hit["_source"]["context"] for hit in hits]
-        full = [f"{context}\n{text}" for text, context in zip(own, contexts, strict=True) if context]
-        vectors = await self._embedder.encode([*own, *full])
-        in_context = iter(vectors[len(own) :])
+        passages = [Passage(hit["_source"]["content"], hit["_source"]["context"]) for hit in hits]
         operations: list[JsonObject] = []
-        for hit, context, vector in zip(hits, contexts, vectors[: len(own)], strict=True):
-            other = next(in_context) if context else vector
+        for hit, passage, encoded in zip(hits, passages, await self._embedder.encode(passages), strict=True):
             head = {"_index": self._index, "_id": hit["_id"], "routing": hit["_routing"]}
             head |= {"version": hit["_version"], "version_type": "external_gte"}
-            operations += [{"index": head}, hit["_source"] | self._outcome(vector, other)]
+            operations += [{"index": head}, hit["_source"] | self._outcome(passage, encoded)]
         with translate_errors("saving vectors"):
             answer = await self._es.bulk(operations=operations)
         for item in answer.body["items"]:
@@ -101,18 +107,8 @@ class Reembedder:
             if item["index"]["status"] not in (200, 201, 409):
                 raise item_error(item["index"]["error"], "saving vectors", item["index"]["status"])
 
-    def _outcome(self, *vectors: object) -> JsonObject:
-        for vector in vectors:
-            if isinstance(vector, EmbeddingFailure):
-                again = iso(utc_now() + _AGAIN)
-                return {"embedding_status": "failed", "embedding_error": vector.reason, "embedding_due_at": again}
-        own, full = vectors
-        return {
-            "content_vector": packed(own),  # type: ignore[arg-type]
-            "context_vector": packed(full),  # type: ignore[arg-type]
-            "embedding_status": "ready",
-            "embedding_model": self._embedder.info.model_id,
-            "embedding_generated_at": iso(utc_now()),
-            "embedding_error": None,
-            "embedding_due_at": None,
-        }
+    def _outcome(self, passage: Passage, encoded: EncodedPassage | EmbeddingFailure) -> JsonObject:
+        if isinstance(encoded, EmbeddingFailure):
+            again = iso(utc_now() + _AGAIN)
+            return {"embedding_status": "failed", "embedding_error": encoded.reason, "embedding_due_at": again}
+        return ready(encoded, passage.text, self._embedder.info.model_id)

@@ -35,8 +35,8 @@ from app.elastic.writes import MOVE_WAIT_S
 from app.embedding import DocumentEmbedder
 from app.errors import EngineError, Unavailable
 from app.reindex.comparing import Comparer
-from app.reindex.copying import Copier, Upto
-from app.reindex.reembedding import FIELDS, Reembedder, without_vectors
+from app.reindex.copying import Change, Copier, Upto
+from app.reindex.reembedding import FIELDS, Reembedder, without_vectors, without_what_was
 from app.settings import Settings
 from app.types import JsonObject, from_iso, iso, utc_now
 
@@ -55,7 +55,7 @@ _ALONE_AFTER = timedelta(seconds=30)
 _HEALTHY_S = 600
 _MARGIN_S = 2.0
 _LOADING_FACTOR = 4
-_VECTORS: JsonObject = {"exists": {"field": "content_vector"}}
+_VECTORS: JsonObject = {"exists": {"field": "context_vector"}}
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is, and of how much."""
@@ -212,12 +212,15 @@ class Reindex:
         with translate_errors("removing an index"):
             await self._es.indices.delete(index=index)
 
+    def _usual_change(self) -> Change | None:
+        return without_what_was() if self._definition is EPISODES else None
+
     async def _replace(
         self, old: Generation, new: Generation, copied: Upto, new_model: NewModel | None, began: float
     ) -> Report:
         other_model = _model(old) != _model(new)
         comparer = Comparer(self._es, ignored=FIELDS if other_model else ())
-        change = without_vectors() if other_model else None
+        change = without_vectors() if other_model else self._usual_change()
         copier = Copier(self._es, old.name, new.name, comparer, change=change, per_s=self._per_s)
         embedder = Reembedder(self._es, new.name, new_model.embedder) if new_model else None
         copied = await self._catch_up(copier, new, old, copied, embedder)

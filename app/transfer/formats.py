@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from app.elastic.index import Hit
+from app.episodes.embedded import VECTOR_FIELDS
 from app.episodes.queries import EMBEDDED_FIELDS
 from app.episodes.vectors import packed
 from app.transfer.models import ExportFormat
@@ -43,11 +44,10 @@ def own_embedding(hit: Hit, readable: Collection[str]) -> Hit:
     doesn't read, since it repeats their words. readable: ids."""
     source = dict(hit.source)
     if not set(source.get("context_of") or ()) <= set(readable):
-        for name in ("context", "context_of", "context_vector"):
+        for name in ("context", "context_of", *VECTOR_FIELDS):
             source.pop(name, None)
-    for name in ("content_vector", "context_vector"):
-        if source.get(name) is not None:
-            source[name] = packed(source[name])
+    if source.get("context_vector") is not None:
+        source["context_vector"] = packed(source["context_vector"])
     return replace(hit, source=source)
 
 

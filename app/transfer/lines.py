@@ -12,11 +12,11 @@ import orjson
 from pydantic import Field, ValidationError, field_validator
 
 from app.embedding import ModelInfo
+from app.episodes.embedded import FORM, ready, unpacked
 from app.episodes.models import NewEpisode
-from app.episodes.vectors import is_unit_vector
 from app.ndjson import Line
 from app.transfer.models import LineError
-from app.types import CleanText, Id, JsonObject, UtcDateTime, iso, utc_now
+from app.types import CleanText, Id, JsonObject, UtcDateTime, utc_now
 from app.validation import validation_failed
 
 _MESSAGE_MAX_CHARS = 500
@@ -33,8 +33,9 @@ class Row(NewEpisode):
     embedding_model: Annotated[str, Field(max_length=_NAME_MAX_CHARS)] | None = None
     context: Annotated[CleanText, Field(max_length=_CONTEXT_MAX_CHARS)] | None = None
     context_of: list[Id] = Field(default_factory=list, max_length=_CONTEXT_MAX_TURNS)
-    content_vector: str | None = None
+    embedding_form: int | None = None
     context_vector: str | None = None
+    token_codes: str | None = None
 
     @field_validator("deleted_at")
     @classmethod
@@ -61,23 +62,19 @@ def read_rows(lines: Sequence[Line], content_max: int) -> list[ReadRow | LineErr
 def embedding_of(row: Row, model: ModelInfo) -> JsonObject:
     """The fields of an embedding that a line brings along; nothing where it must be made anew.
 
-    That is so when it isn't of our model, isn't whole, or has a context without saying from which
+    That is so when it isn't of our model and form, isn't whole, or has a context without saying from which
     episodes: it would outlive them.
     """
-    vectors = (row.content_vector, row.context_vector)
-    if row.embedding_model != model.model_id or row.context is None or bool(row.context) != bool(row.context_of):
+    if row.embedding_model != model.model_id or row.embedding_form != FORM:
         return {}
-    if not all(vector is not None and is_unit_vector(vector, model.dims) for vector in vectors):
+    if row.context is None or bool(row.context) != bool(row.context_of):
         return {}
-    return {
+    encoded = unpacked(row.context_vector, row.token_codes, model)
+    if encoded is None:
+        return {}
+    return ready(encoded, row.content, model.model_id) | {
         "context": row.context,
         "context_of": row.context_of or None,
-        "content_vector": row.content_vector,
-        "context_vector": row.context_vector,
-        "embedding_status": "ready",
-        "embedding_model": row.embedding_model,
-        "embedding_generated_at": iso(utc_now()),
-        "embedding_due_at": None,
     }
 
 

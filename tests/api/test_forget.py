@@ -242,9 +242,12 @@ async def test_a_hard_delete_leaves_nothing_in_the_contexts_of_what_was_said_aft
     assert (await everything_stored(es, settings)).count(secret) == 3
     await organisation.data("DELETE", f"/memory/{gone}/hard")
     assert secret not in await everything_stored(es, settings)
-    semantic = await organisation.search("gratitude", search_mode="semantic")
-    assert {result["episode_id"] for result in semantic["results"]} == set(kept)
+    found = await organisation.search("gratitude")
+    assert {result["episode_id"] for result in found["results"]} == set(kept)
+    # What they meant behind it is gone as well, and what they mean without it comes.
+    assert (await organisation.search("gratitude", search_mode="semantic"))["total"] == 0
     await embed()
+    assert (await organisation.search("gratitude", search_mode="semantic"))["total"] == 2
     last = await es.get(index=EPISODES.alias(settings.index_prefix), id=kept[1], routing=organisation.org_id)
     assert last["_source"]["context"] == "Thank you"
     assert last["_source"]["context_of"] == [kept[0]]

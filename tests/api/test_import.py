@@ -371,10 +371,15 @@ async def test_vectors_that_can_not_be_used_are_made_anew(unembedded: Client, em
     changes: list[dict[str, Any]] = [
         {},
         {"embedding_model": "another"},
-        {"content_vector": "AAAA"},
-        {"content_vector": "!"},
+        {"embedding_form": 1},
+        {"context_vector": "AAAA"},
+        {"context_vector": "!"},
         {"context_vector": None},
-        {"context_vector": good["content_vector"].replace(good["content_vector"][:4], "f///", 1)},
+        {"context_vector": good["context_vector"].replace(good["context_vector"][:4], "f///", 1)},
+        {"token_codes": None},
+        {"token_codes": "AAAA"},
+        {"token_codes": "!"},
+        {"token_codes": good["token_codes"][:64] * 129},
         {"context": "from nowhere"},
         {"context": "from what is gone", "context_of": [str(uuid.uuid4())]},
     ]
@@ -398,8 +403,7 @@ async def test_no_context_shows_what_its_reader_does_not_read(
     await organisation.data("DELETE", f"/memory/{secret}")
     for client in (organisation, bob):
         (one,) = map(json.loads, (await given_out(client, include_vectors="true")).splitlines())
-        assert (one["context"], one["context_of"], one["context_vector"]) == (None, None, None)
-        assert one["content_vector"]
+        assert {one[name] for name in ("context", "context_of", "context_vector", "token_codes")} == {None}
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])

@@ -175,6 +175,7 @@ async def test_the_shares_of_an_explanation_sum_to_the_score(
     for result in found["results"]:
         parts = [result["explanation"][name] for name in ("semantic", "keyword", "recency")]
         assert tuple(part["weight"] for part in parts) == full[mode]
+        parts.append(result["explanation"]["lift"])
         assert all(0 <= part["score"] <= 1 for part in parts)
         assert all(part["share"] == pytest.approx(part["score"] * part["weight"], abs=1e-5) for part in parts)
         assert sum(part["share"] for part in parts) == pytest.approx(result["score"], abs=1e-4)

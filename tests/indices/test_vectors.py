@@ -12,15 +12,13 @@ from tests.conftest import Embed
 CAT = "Our cat sleeps on the radiator all day"
 
 
-async def vectors(
-    es: AsyncElasticsearch, alias: str, client: Client, episode_id: str
-) -> tuple[list[float], list[float]]:
+async def embedding(es: AsyncElasticsearch, alias: str, client: Client, episode_id: str) -> tuple[list[float], str]:
     found = await es.get(index=alias, id=episode_id, routing=client.org_id, source_exclude_vectors=False)
     source = found.body["_source"]
-    return source["content_vector"], source["context_vector"]
+    return source["context_vector"], source["token_codes"]
 
 
-async def test_a_soft_delete_keeps_both_vectors(
+async def test_a_soft_delete_keeps_vector_and_codes(
     organisation: Client, embed: Embed, worker_container: WorkerContainer
 ) -> None:
     es, alias = worker_container.core.es, EPISODES.alias(worker_container.core.settings.index_prefix)
@@ -28,13 +26,13 @@ async def test_a_soft_delete_keeps_both_vectors(
     await organisation.store("Where is she?", session_id=session_id)
     episode_id = await organisation.store(CAT, session_id=session_id)
     await embed()
-    before = await vectors(es, alias, organisation, episode_id)
-    assert len(before[0]) == len(before[1]) == 384
-    assert before[0] != before[1]
+    before = await embedding(es, alias, organisation, episode_id)
+    assert len(before[0]) == 384
+    assert before[1]
     await organisation.data("DELETE", f"/memory/{episode_id}")
     assert await organisation.contents("a pet keeping warm", search_mode="semantic") == ["Where is she?"]
     await es.update(index=alias, id=episode_id, routing=organisation.org_id, doc={"deleted_at": None}, refresh=True)
-    assert await vectors(es, alias, organisation, episode_id) == before
+    assert await embedding(es, alias, organisation, episode_id) == before
     found = await organisation.search("a pet keeping warm", search_mode="semantic")
     assert found["total"] == 2
     assert found["results"][0]["content"] == CAT
@@ -48,4 +46,4 @@ async def test_a_read_brings_no_vectors_along(
     await embed()
     found = await es.get(index=alias, id=episode_id, routing=organisation.org_id)
     assert found.body["_source"]["embedding_status"] == "ready"
-    assert {"content_vector", "context_vector"} & set(found.body["_source"]) == set()
+    assert {"context_vector"} & set(found.body["_source"]) == set()

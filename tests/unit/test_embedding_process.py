@@ -9,25 +9,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.embedding.document import DocumentEmbedder, EmbeddingFailure
-from app.embedding.encoder import EncodingError, ModelInfo, Vector
+from app.embedding.encoder import EncodingError, ModelInfo, Passage, Vector
 from app.embedding.process import ProcessEncoder
 from app.errors import EngineError
+from tests.encoders import OneVector
 
 
-class Lengths:
+class Lengths(OneVector):
     """An encoder without weights: a text's length is its vector, and some texts are poison."""
 
     def __init__(self, info: ModelInfo) -> None:
         self.info = info
 
-    def encode_query(self, text: str) -> Vector:
+    def vector(self, text: str) -> Vector:
         if text == "die":
             os._exit(3)
         if text == "hang":
@@ -37,9 +38,6 @@ class Lengths:
         if text == "nan":
             return np.full(self.info.dims, np.nan, dtype=np.float32)
         return np.full(self.info.dims, len(text), dtype=np.float32)
-
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        return np.stack([self.encode_query(text) for text in texts])
 
 
 INFO = ModelInfo("lengths", dims=2, scale=(0.0, 1.0))
@@ -84,14 +82,15 @@ async def encoder() -> AsyncIterator[ProcessEncoder]:
 
 async def test_it_encodes_in_another_process(encoder: ProcessEncoder) -> None:
     assert encoder.info == INFO
-    assert (await encoder.encode_query("four")).tolist() == [4, 4]
-    assert (await encoder.encode_documents(["a", "bc"])).tolist() == [[1, 1], [2, 2]]
+    assert (await encoder.encode_query("four")).vector.tolist() == [4, 4]
+    documents = await encoder.encode_documents([Passage("a"), Passage("bc")])
+    assert [one.vector.tolist() for one in documents] == [[1, 1], [2, 2]]
     assert encoder.pid not in (None, os.getpid())
 
 
 async def test_concurrent_calls_wait_in_line(encoder: ProcessEncoder) -> None:
-    vectors = await asyncio.gather(*(encoder.encode_query("x" * length) for length in range(20)))
-    assert [int(vector[0]) for vector in vectors] == list(range(20))
+    encoded = await asyncio.gather(*(encoder.encode_query("x" * length) for length in range(20)))
+    assert [int(one.vector[0]) for one in encoded] == list(range(20))
 
 
 async def test_an_exception_keeps_the_child(encoder: ProcessEncoder) -> None:
@@ -106,7 +105,7 @@ async def test_a_child_that_dies_is_replaced(encoder: ProcessEncoder) -> None:
     before = encoder.pid
     with pytest.raises(EncodingError, match="died"):
         await encoder.encode_query("die")
-    assert (await encoder.encode_query("abc")).tolist() == [3, 3]
+    assert (await encoder.encode_query("abc")).vector.tolist() == [3, 3]
     assert encoder.pid not in (None, before)
 
 
@@ -117,20 +116,20 @@ async def test_a_child_that_hangs_is_killed(encoder: ProcessEncoder) -> None:
     with pytest.raises(EncodingError, match="more than 2 s"):
         await encoder.encode_query("hang")
     assert await asyncio.to_thread(_wait_for_end, before)
-    assert (await encoder.encode_query("abc")).tolist() == [3, 3]
+    assert (await encoder.encode_query("abc")).vector.tolist() == [3, 3]
 
 
 async def test_an_idle_child_that_was_killed_is_noticed(encoder: ProcessEncoder) -> None:
     await encoder.encode_query("a")
     assert encoder.pid is not None
     os.kill(encoder.pid, signal.SIGKILL)
-    assert (await encoder.encode_query("abc")).tolist() == [3, 3]
+    assert (await encoder.encode_query("abc")).vector.tolist() == [3, 3]
 
 
 async def test_only_the_poison_fails(encoder: ProcessEncoder) -> None:
     embedder = DocumentEmbedder(encoder)
-    results = await embedder.encode(["a", "raise", "bc", "die", "nan", "abc"])
-    reasons = [result.reason if isinstance(result, EmbeddingFailure) else result.tolist() for result in results]
+    results = await embedder.encode(list(map(Passage, ("a", "raise", "bc", "die", "nan", "abc"))))
+    reasons = [result.reason if isinstance(result, EmbeddingFailure) else result.vector.tolist() for result in results]
     assert reasons == [
         [1, 1],
         "ValueError: no such text",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from app.embedding import query
-from app.embedding.encoder import EncodingError, ModelInfo, Vector
+from app.embedding.encoder import EncodingError, ModelInfo, Passage, Vector
 from app.embedding.query import MAX_WAITING, QueryEmbedder
 from app.embedding.thread import ThreadEncoder
 from app.errors import Unavailable
+from tests.encoders import OneVector
 
 
-class Hashing:
+class Hashing(OneVector):
     """An encoder without weights: reproducible vectors, a gate to hold it up, and texts that it refuses."""
 
     info = ModelInfo("hashing", dims=4, scale=(0.0, 1.0))
@@ -27,7 +27,7 @@ class Hashing:
         self.gate = threading.Event()
         self.gate.set()
 
-    def encode_query(self, text: str) -> Vector:
+    def vector(self, text: str) -> Vector:
         self.calls.append(text)
         self.threads.add(threading.current_thread())
         assert self.gate.wait(10)
@@ -37,9 +37,6 @@ class Hashing:
             return np.full(4, np.inf, dtype=np.float32)
         vector = np.random.default_rng(list(text.encode())).standard_normal(4)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        return np.stack([self.encode_query(text) for text in texts])
 
 
 class Opened:
@@ -64,7 +61,7 @@ async def test_a_query_is_computed_once_and_off_the_loop() -> None:
         assert encoder.calls == ["a"]
         assert threading.current_thread() not in encoder.threads
         with pytest.raises(ValueError, match="read-only"):
-            first[0] = 0
+            first.vector[0] = 0
 
 
 async def test_the_least_recently_used_query_is_forgotten() -> None:
@@ -76,7 +73,7 @@ async def test_the_least_recently_used_query_is_forgotten() -> None:
 
 async def test_nothing_is_remembered_where_the_cache_is_off() -> None:
     async with Opened(cache_size=0) as (embedder, encoder):
-        assert np.array_equal(await embedder.embed("a"), await embedder.embed("a"))
+        assert np.array_equal((await embedder.embed("a")).vector, (await embedder.embed("a")).vector)
         assert encoder.calls == ["a", "a"]
 
 
@@ -106,7 +103,7 @@ async def test_too_many_waiting_queries_are_turned_away() -> None:
         encoder.gate.set()
         vectors = await asyncio.gather(*waiting, joined)
         assert vectors[0] is vectors[-1]
-        assert (await embedder.embed("one more")).shape == (4,)
+        assert (await embedder.embed("one more")).vector.shape == (4,)
 
 
 @pytest.mark.parametrize("text", ["refused", "infinite"])
@@ -117,7 +114,7 @@ async def test_a_failure_is_answered_and_not_remembered(text: str) -> None:
                 await embedder.embed(text)
             assert caught.value.code == "EMBEDDING_FAILED"
         assert encoder.calls == [text, text]
-        assert (await embedder.embed("a")).shape == (4,)
+        assert (await embedder.embed("a")).vector.shape == (4,)
 
 
 async def test_a_slow_model_does_not_hold_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +136,7 @@ async def test_an_encoding_in_a_thread_has_a_time_out() -> None:
     encoder.gate.clear()
     threads = ThreadEncoder(encoder, parallel=1, timeout_s=0.05)
     with pytest.raises(EncodingError, match=r"more than 0\.05 s"):
-        await threads.encode_documents(["a"])
+        await threads.encode_documents([Passage("a")])
     encoder.gate.set()
     await threads.close()
 

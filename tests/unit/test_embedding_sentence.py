@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from app.embedding import describe, open_document_embedder, open_query_embedder
-from app.embedding.encoder import RUN_BATCH
+from app.embedding.encoder import RUN_BATCH, EncodedPassage, Passage
 from app.embedding.load import ModelSpec, load_onnx, load_sentence
 from app.errors import EngineError
 from app.settings import Settings
+from tests.encoders import query_vector, vectors
 from tests.tiny_model import save_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -33,11 +34,11 @@ def test_e5_gives_the_vectors_that_it_gives_without() -> None:
     assert sentence.info == bare.info
     # One run each: what an int8 vector owes to its neighbours is then the same, too.
     texts = [f"{text} {index}" for index in range(RUN_BATCH // len(TEXTS)) for text in TEXTS]
-    cosines = np.einsum("ij,ij->i", bare.encode_documents(texts), sentence.encode_documents(texts))
+    cosines = np.einsum("ij,ij->i", vectors(bare, texts), vectors(sentence, texts))
     assert cosines.min() > 0.9999
     for text in TEXTS:
-        assert bare.encode_query(text) @ sentence.encode_query(text) > 0.9999
-    assert sentence.encode_documents([]).shape == (0, 384)
+        assert query_vector(bare, text) @ query_vector(sentence, text) > 0.9999
+    assert sentence.encode_documents([]) == []
 
 
 def test_any_folder_is_a_model_whose_id_follows_its_weights(folder: Path) -> None:
@@ -46,8 +47,7 @@ def test_any_folder_is_a_model_whose_id_follows_its_weights(folder: Path) -> Non
     assert first.info.dims == 8
     assert first.info.model_id.startswith("tiny-")
     assert first.info.model_id.endswith("-float32")
-    vectors = first.encode_documents(TEXTS[:2])
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(vectors(first, TEXTS[:2]), axis=1), 1, atol=1e-5)
     assert load_sentence(spec).info == first.info
     weights = folder / "model.safetensors"
     content = weights.read_bytes()
@@ -61,8 +61,8 @@ async def test_a_model_of_ones_own_serves_queries(folder: Path, monkeypatch: pyt
     settings = Settings(embedding_model=str(folder), embedding_threads=1)
     async with open_query_embedder(settings) as queries:
         first, second = await queries.embed("the very same"), await queries.embed("something else")
-        assert first.shape == (8,)
-        assert first @ second < 0.999
+        assert first.vector.shape == (8,)
+        assert first.vector @ second.vector < 0.999
         # What the worker, which describes it, says of the model is what the server says.
         assert queries.info == await describe(settings)
 
@@ -70,8 +70,8 @@ async def test_a_model_of_ones_own_serves_queries(folder: Path, monkeypatch: pyt
 async def test_the_worker_gets_the_default_model_through_it() -> None:
     async with open_document_embedder(Settings()) as documents:
         assert documents.info == await describe(Settings())
-        results = await documents.encode(TEXTS)
-        assert [getattr(result, "shape", None) for result in results] == [(384,)] * len(TEXTS)
+        results = await documents.encode(list(map(Passage, TEXTS)))
+        assert all(isinstance(result, EncodedPassage) and result.codes for result in results)
 
 
 def test_a_model_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:

@@ -42,35 +42,36 @@ def test_what_is_older_never_scores_more(left: float, right: float) -> None:
     assert 0 <= ranking.recency(old, HALF_LIFE_MS) <= ranking.recency(young, HALF_LIFE_MS) <= 1
 
 
-@given(cosines, cosines, cosines)
-def test_a_closer_meaning_never_scores_less(left: float, right: float, other: float) -> None:
+@given(cosines, cosines)
+def test_a_closer_meaning_never_scores_less(left: float, right: float) -> None:
     far, near = sorted((left, right))
-    assert 0 <= ranking.semantic(far, other, 0.7, 0.92) <= ranking.semantic(near, other, 0.7, 0.92) <= 1
-    assert ranking.semantic(other, far, 0.7, 0.92) <= ranking.semantic(other, near, 0.7, 0.92)
+    assert 0 <= ranking.semantic(far, 0.7, 0.92) <= ranking.semantic(near, 0.7, 0.92) <= 1
 
 
 def test_the_curves_go_through_their_fixed_points() -> None:
     assert ranking.keyword(ranking.BM25_HALF) == 0.5
     assert ranking.recency(HALF_LIFE_MS, HALF_LIFE_MS) == pytest.approx(0.5)
     assert ranking.recency(0, HALF_LIFE_MS) == 1
-    assert ranking.semantic(0.7, 0.7, 0.7, 0.92) == 0
-    assert ranking.semantic(0.92, 0.92, 0.7, 0.92) == pytest.approx(1)
-    assert ranking.semantic(0.7, 0.92, 0.7, 0.92) == pytest.approx(0.5)
+    assert ranking.semantic(0.7, 0.7, 0.92) == 0
+    assert ranking.semantic(0.92, 0.7, 0.92) == pytest.approx(1)
+    assert ranking.semantic(0.81, 0.7, 0.92) == pytest.approx(0.5)
 
 
-@given(mixes(), bm25, cosines, cosines, st.integers(0, 10 * 365))
-def test_shares_of_an_explanation_sum_to_the_score(mix: Mix, words: float, own: float, full: float, days: int) -> None:
+@given(mixes(), bm25, cosines, parts, st.integers(0, 10 * 365))
+def test_shares_of_an_explanation_sum_to_the_score(
+    mix: Mix, words: float, cosine: float, lift: float, days: int
+) -> None:
     created = NOW - timedelta(days=days)
-    meaning = ranking.semantic(own, full, CURVES.low, CURVES.high)
-    score = (
-        mix.semantic * meaning
+    relevance = (
+        mix.semantic * ranking.semantic(cosine, CURVES.low, CURVES.high)
         + mix.keyword * ranking.keyword(words)
         + mix.recency * ranking.recency(epoch_ms(NOW) - epoch_ms(created), HALF_LIFE_MS)
     )
-    explained = explain(score, words, created, mix, CURVES)
-    shown = (explained.semantic, explained.keyword, explained.recency)
-    assert 0 <= score <= 1 + 1e-9
-    assert sum(part.share for part in shown) == pytest.approx(score, abs=5e-6)
+    assert 0 <= relevance <= 1 + 1e-9
+    relevance = min(1.0, relevance)
+    explained = explain(words, created, mix, CURVES, relevance=relevance, lift=lift)
+    shown = (explained.semantic, explained.keyword, explained.recency, explained.lift)
+    assert sum(part.share for part in shown) == pytest.approx(relevance + (1 - relevance) * lift, abs=5e-6)
     for part in shown:
         assert 0 <= part.score <= 1
         assert part.share == pytest.approx(part.score * part.weight, abs=2e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.embedding.encoder import AsyncEncoder, Encoder, ModelInfo, Vector
+from app.embedding.encoder import AsyncEncoder, EncodedPassage, EncodedQuery, Encoder, ModelInfo, Passage
 
 
 class Refusing:
@@ -19,13 +19,13 @@ class Refusing:
     def info(self) -> ModelInfo:
         return self._encoder.info
 
-    def encode_query(self, text: str) -> Vector:
+    def encode_query(self, text: str) -> EncodedQuery:
         return self._encoder.encode_query(text)
 
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        if any(self._poison in text for text in texts):
+    def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
+        if any(self._poison in passage.context + passage.text for passage in passages):
             raise ValueError("this text is more than the model can bear")
-        return self._encoder.encode_documents(texts)
+        return self._encoder.encode_documents(passages)
 
 
 class Renamed:
@@ -35,11 +35,11 @@ class Renamed:
         self._encoder = encoder
         self.info = dataclasses.replace(encoder.info, model_id=model_id)
 
-    def encode_query(self, text: str) -> Vector:
+    def encode_query(self, text: str) -> EncodedQuery:
         return self._encoder.encode_query(text)
 
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        return self._encoder.encode_documents(texts)
+    def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
+        return self._encoder.encode_documents(passages)
 
 
 class Meanwhile:
@@ -53,12 +53,12 @@ class Meanwhile:
     def info(self) -> ModelInfo:
         return self._encoder.info
 
-    async def encode_query(self, text: str) -> Vector:
+    async def encode_query(self, text: str) -> EncodedQuery:
         return await self._encoder.encode_query(text)
 
-    async def encode_documents(self, texts: Sequence[str]) -> Vector:
+    async def encode_documents(self, passages: Sequence[Passage]) -> list[EncodedPassage]:
         await self._happens()
-        return await self._encoder.encode_documents(texts)
+        return await self._encoder.encode_documents(passages)
 
     async def close(self) -> None:
         await self._encoder.close()

@@ -10,13 +10,14 @@ import numpy as np
 
 from app.backlog import BacklogStore
 from app.container import Core, WorkerContainer, open_deliveries
-from app.embedding.encoder import AsyncEncoder, Encoder, Vector
+from app.embedding.encoder import AsyncEncoder, Encoder, Passage, Vector
 from app.episodes.lifecycle import LifecycleStore
 from app.forgetting.purge import PurgeService
 from app.outbox import EMBED, queue_name
 from app.webhooks.reseal import ResealService
 from app.webhooks.store import WebhookStore
 from tests.client import Client
+from tests.encoders import vectors
 from tests.processes import eventually
 from tests.promises import proves
 from tests.workers.conftest import READY_TIMEOUT_S, NewWorker, Worker, overwrite, status, stored
@@ -123,7 +124,22 @@ async def test_an_episode_changed_while_it_is_embedded_is_embedded_again_as_it_i
     assert (done.ready, done.skipped) == (1, 1)
     document = await stored(core, client, episode_id)
     assert (document["content"], document["tags"]) == ("afterwards", ["kept"])
-    assert vector_of(document["content_vector"]) @ model.encode_documents(["afterwards"])[0] > 0.999
+    assert vector_of(document["context_vector"]) @ vectors(model, ["afterwards"])[0] > 0.999
+
+
+async def test_an_episode_of_an_earlier_form_is_found_and_embedded_again(
+    client: Client, core: Core, worker: NewWorker
+) -> None:
+    ids = [await client.store(text) for text in ("Our cat sleeps on the radiator", "The invoice was paid in May")]
+    await worker().embed()
+    for episode_id in ids:
+        await overwrite(core, client, episode_id, embedding_form=None, token_codes=None)
+    found = await client.search("a pet keeping itself warm", search_mode="semantic", explain=True)
+    assert [result["episode_id"] for result in found["results"]] == ids
+    assert found["results"][0]["explanation"]["semantic"]["score"] > 0.3
+    assert (await worker().embed()).ready == 2
+    assert (await stored(core, client, ids[0]))["token_codes"]
+    assert (await worker().embed()).total == 0
 
 
 async def test_two_runs_at_once_embed_every_episode_and_write_it_once(
@@ -154,14 +170,16 @@ async def test_the_context_is_the_two_turns_before_in_the_same_session(
     documents = [await stored(core, client, episode_id) for episode_id in ids]
     contexts = ["", said[0], f"{said[0]}\n{said[1]}", f"{said[1]}\n{said[2]}"]
     assert [document["context"] for document in documents] == contexts
-    for text, context, document in zip(said, contexts, documents, strict=True):
-        own, full = model.encode_documents([text]), model.encode_documents([f"{context}\n{text}" if context else text])
-        assert vector_of(document["content_vector"]) @ own[0] > 0.99
-        assert vector_of(document["context_vector"]) @ full[0] > 0.99
-    assert documents[0]["content_vector"] == documents[0]["context_vector"]
-    assert documents[3]["content_vector"] != documents[3]["context_vector"]
+    read = model.encode_documents(list(map(Passage, said, contexts)))
+    for encoded, document in zip(read, documents, strict=True):
+        assert vector_of(document["context_vector"]) @ encoded.vector > 0.99
+        assert len(document["token_codes"]) == len(encoded.codes)
+    # The same word means something else after something else.
+    without = vectors(model, said)
+    assert vector_of(documents[0]["context_vector"]) @ without[0] > 0.99
+    assert vector_of(documents[2]["context_vector"]) @ without[2] < 0.97
     outside = await stored(core, client, alone)
-    assert (outside["context"], outside["context_vector"]) == ("", outside["content_vector"])
+    assert (outside["context"], outside["context_of"]) == ("", None)
 
 
 async def test_a_context_never_comes_from_another_organisation(

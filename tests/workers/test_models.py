@@ -13,10 +13,9 @@ from app.elastic.indices import EPISODES
 from app.elastic.scope import Scope
 from app.embedding import QueryEmbedder
 from app.embedding.encoder import AsyncEncoder, Encoder
-from app.episodes.models import ExplainedResult, SearchMode, SearchRequest, SearchResults
-from app.episodes.service import EpisodeService
+from app.episodes.models import DetailedResult, SearchMode, SearchRequest, SearchResults
+from app.episodes.search import EpisodeSearch
 from app.episodes.store import EpisodeStore
-from app.sessions.store import SessionStore
 from tests.client import Client
 from tests.workers.conftest import NewWorker, status, stored
 from tests.workers.encoders import Refusing, Renamed
@@ -27,18 +26,12 @@ QUERY = "a pet keeping itself warm"
 
 
 @pytest.fixture
-def searching(core: Core, threaded: Callable[[Encoder], AsyncEncoder]) -> Callable[[Encoder], EpisodeService]:
+def searching(core: Core, threaded: Callable[[Encoder], AsyncEncoder]) -> Callable[[Encoder], EpisodeSearch]:
     """A server's search whose queries are embedded by this encoder."""
 
-    def service(encoder: Encoder) -> EpisodeService:
+    def service(encoder: Encoder) -> EpisodeSearch:
         queries = QueryEmbedder(threaded(encoder), cache_size=0)
-        return EpisodeService(
-            EpisodeStore(core.engine, core.once),
-            SessionStore(core.engine, core.once),
-            lambda: queries,
-            core.outbox,
-            core.settings,
-        )
+        return EpisodeSearch(EpisodeStore(core.engine, core.once), lambda: queries, core.settings)
 
     return service
 
@@ -58,15 +51,15 @@ async def made_for_the_usual(core: Core, model: Encoder) -> AsyncIterator[None]:
     await made_for(core, model.info.model_id)
 
 
-async def found(service: EpisodeService, client: Client, mode: SearchMode) -> SearchResults:
+async def found(service: EpisodeSearch, client: Client, mode: SearchMode) -> SearchResults:
     request = SearchRequest(query=QUERY, search_mode=mode, explain=True)
     return await service.search(Scope(client.org_id, client.user_id), request, "request")
 
 
 def meanings(results: SearchResults) -> list[float]:
-    explained = [result for result in results.results if isinstance(result, ExplainedResult)]
+    explained = [result for result in results.results if isinstance(result, DetailedResult)]
     assert len(explained) == len(results.results)
-    return [result.explanation.semantic.share for result in explained]
+    return [result.explanation.semantic.share for result in explained if result.explanation]
 
 
 async def test_a_changed_model_embeds_everything_again_and_models_are_never_mixed(
@@ -74,7 +67,7 @@ async def test_a_changed_model_embeds_everything_again_and_models_are_never_mixe
     core: Core,
     worker: NewWorker,
     model: Encoder,
-    searching: Callable[[Encoder], EpisodeService],
+    searching: Callable[[Encoder], EpisodeSearch],
 ) -> None:
     first = await client.store("Our cat sleeps on the radiator")
     await worker().embed()
@@ -108,7 +101,7 @@ async def test_an_episode_that_the_new_model_cannot_read_is_found_by_its_words_u
     core: Core,
     worker: NewWorker,
     model: Encoder,
-    searching: Callable[[Encoder], EpisodeService],
+    searching: Callable[[Encoder], EpisodeSearch],
     mode: SearchMode,
 ) -> None:
     poisonous = await client.store("a pet with a POISON bottle")

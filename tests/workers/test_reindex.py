@@ -211,7 +211,7 @@ async def test_another_model_embeds_everything_before_it_is_searched(
     for episode_id, old in zip(ids[:2], before, strict=True):
         new = await stored(moved, callers[0], episode_id)
         changed = {name for name in old if old[name] != new[name]}
-        assert changed <= {"embedding_model", "embedding_generated_at", "content_vector", "context_vector"}
+        assert changed <= {"embedding_model", "embedding_generated_at", "context_vector", "token_codes"}
         assert (new["embedding_model"], new["embedding_status"]) == ("the-next-model", "ready")
     assert (await stored(moved, callers[0], late))["embedding_status"] == "pending"
     await Worker(moved, threaded(renamed)).embed()

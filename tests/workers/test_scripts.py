@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from app.container import Core
+from app.elastic.index import Hit
 from app.elastic.indices import EPISODES
 from app.elastic.scope import Scope
 from app.embedding.encoder import Encoder
 from app.episodes import queries, ranking
 from app.episodes.models import DEFAULT_MIX, Mix, Weights, mix_of
+from app.episodes.rescoring import Rescored, candidate_of, rescore
 from app.episodes.store import EpisodeStore
 from app.lineage import Lineage
 from app.sessions import window
@@ -87,6 +89,7 @@ async def test_scores_are_what_numpy_and_bm25_make_of_the_stored_vectors(
     half_life_ms = core.settings.recency_half_life_days * 86_400_000
     mix = mix_of(Weights(**weights)) if weights else DEFAULT_MIX
     query, (low, high) = model.encode_query(QUERY), model.info.scale
+    assert model.info.token_scale is not None
 
     moments = [ranking.scoring_moment(utc_now())]
     async with connect(windowed_url) as windowed:
@@ -97,17 +100,26 @@ async def test_scores_are_what_numpy_and_bm25_make_of_the_stored_vectors(
     bm25 = await words_score(core, client)
     assert any(value > 0 for value in bm25.values())
 
-    def score(document: dict[str, Any], now_ms: int) -> tuple[float, float, float]:
+    def first_stage(document: dict[str, Any], now_ms: int) -> tuple[float, float, float]:
         meaning = 0.0
         if document["embedding_status"] == "ready":
-            own, full = (cosine(query, document[name]) for name in ("content_vector", "context_vector"))
-            meaning = ranking.semantic(own, full, low, high)
+            meaning = ranking.semantic(cosine(query.vector, document["context_vector"]), low, high)
         age_ms = now_ms - epoch_ms(from_iso(document["created_at"]))
         return (
-            mix.semantic * meaning,
+            mix.semantic * ranking.VECTOR_SHARE * meaning,
             mix.keyword * ranking.keyword(bm25.get(document["episode_id"], 0.0)),
             mix.recency * ranking.recency(age_ms, half_life_ms),
         )
+
+    def closely(now_ms: int) -> dict[str, Rescored]:
+        hits = [
+            Hit(episode_id, documents[episode_id], sum(first_stage(documents[episode_id], now_ms)), [], {}, None)
+            for episode_id in shown
+        ]
+        found = rescore(
+            [candidate_of(hit, model.info.model_id) for hit in hits], QUERY, query.tokens, model.info.token_scale, mix
+        )
+        return {one.episode_id: one for one in found}
 
     documents = {episode_id: await stored(core, client, episode_id) for episode_id in ids}
     assert sorted(document["embedding_status"] for document in documents.values()).count("ready") == 5
@@ -116,12 +128,20 @@ async def test_scores_are_what_numpy_and_bm25_make_of_the_stored_vectors(
         assert set(shown) == set(ids)
     assert len(shown) >= 5
     # The full hour, from which ages are counted, may have passed between.
-    now_ms = min(moments, key=lambda moment: abs(sum(score(documents[ids[0]], moment)) - shown[ids[0]]["score"]))
+    now_ms = min(moments, key=lambda moment: abs(closely(moment)[ids[0]].score - shown[ids[0]]["score"]))
+    expected = closely(now_ms)
     for episode_id, result in shown.items():
-        shares = score(documents[episode_id], now_ms)
-        assert result["score"] == pytest.approx(sum(shares), abs=SCORE_TOLERANCE)
+        one = expected[episode_id]
+        assert result["score"] == pytest.approx(one.score, abs=SCORE_TOLERANCE)
         explained = result["explanation"]
-        for name, share in zip(("semantic", "keyword", "recency"), shares, strict=True):
+        _, of_words, of_time = first_stage(documents[episode_id], now_ms)
+        shares = {
+            "semantic": one.relevance - of_words - of_time,
+            "keyword": of_words,
+            "recency": of_time,
+            "lift": (1 - one.relevance) * one.lift,
+        }
+        for name, share in shares.items():
             assert explained[name]["share"] == pytest.approx(share, abs=4 * SCORE_TOLERANCE)
     scores = [result["score"] for result in answer["results"]]
     assert scores == sorted(scores, reverse=True)
