@@ -43,6 +43,7 @@ ELASTICSEARCH = Histogram(
 )
 REDIS_FAILURES = Counter("remembr_redis_failures", "Redis commands without an answer; the work went on without.")
 QUERY_VECTORS = Counter("remembr_query_vectors", "Query vectors, from the cache or computed.", ["source"])
+CLOSEUPS = Counter("remembr_closeups", "Episodes that searches looked at closely, by where they were.", ["source"])
 QUERY_EMBEDDING = Histogram("remembr_query_embedding_seconds", "Embedding one query.", buckets=_SECONDS)
 
 EMBEDDED = Counter("remembr_embedded", "Episodes that a worker took up.", ["outcome"])

@@ -90,16 +90,25 @@ def exact(scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curv
 def candidates(
     scope: Scope, request: SearchRequest, meaning: Meaning, mix: Mix, curves: Curves, size: int, *, ordered: bool
 ) -> ScopedQuery:
-    """The best of an `exact` search, as the second stage reads them. ordered: equals by time, newest first, which takes
-    half as long again; in no order among themselves otherwise."""
+    """Which are the best of an `exact` search. ordered: equals by time, newest first, which takes half as long again;
+    otherwise in no order among themselves."""
     return ScopedQuery(
         scope,
         query=_scored(words(request.words, 0), meaning, mix, curves),
         filters=[*request_filters(request), *_semantic_only(request, meaning)],
         sort=BEST_FIRST if ordered else (),
         size=size,
-        fields=CANDIDATE_FIELDS,
         count_up_to=COUNT_MAX,
+    )
+
+
+def closely(scope: Scope, episode_ids: Sequence[str]) -> ScopedQuery:
+    """What the second stage looks at, of these."""
+    return ScopedQuery(
+        scope,
+        filters=[{"terms": {"episode_id": list(episode_ids)}}],
+        size=max(1, len(episode_ids)),
+        fields=CANDIDATE_FIELDS,
     )
 
 

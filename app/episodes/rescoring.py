@@ -62,11 +62,10 @@ DEFAULT_TUNING = Tuning()
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An episode that the first stage found. score: its, 0..1. said_after: id of the turn before it, if it has one.
-    codes: of its tokens; empty until it is embedded, and with a model that gives none."""
+    """What is looked at of an episode that the first stage has found. said_after: id of the turn before it, if it has
+    one. codes: of its tokens; empty until it is embedded, and with a model that gives none."""
 
     episode_id: str
-    score: float
     session_id: str | None
     created_ms: int
     ordinal: int
@@ -84,7 +83,6 @@ def candidate_of(hit: Hit, model_id: str) -> Candidate:
     current = (source.get("embedding_model"), source.get("embedding_form")) == (model_id, FORM)
     return Candidate(
         hit.id,
-        hit.score,
         source.get("session_id"),
         epoch_ms(from_iso(source["created_at"])),
         source["ordinal"],
@@ -112,7 +110,7 @@ class Rescored:
 
 
 def rescore(
-    candidates: Sequence[Candidate],
+    found: Sequence[tuple[Candidate, float]],
     words: str,
     tokens: Vector,
     token_scale: tuple[float, float] | None,
@@ -121,11 +119,13 @@ def rescore(
 ) -> list[Rescored]:
     """All of them, best first; among equals the newest, then by id.
 
-    words: the query. tokens: its token vectors, and token_scale the model's; None where it compares none.
+    found: each with its score of the first stage, 0..1. words: the query. tokens: its token vectors. token_scale: the
+    model's; None where it compares none.
     """
-    if not candidates:
+    if not found:
         return []
-    relevance = np.array([min(1.0, candidate.score) for candidate in candidates])
+    candidates = [candidate for candidate, _ in found]
+    relevance = np.array([min(1.0, score) for _, score in found])
     if token_scale is not None:
         of_tokens = mix.semantic * (1 - VECTOR_SHARE)
         relevance = np.minimum(1.0, relevance + of_tokens * _by_token(candidates, tokens, token_scale))
@@ -137,11 +137,11 @@ def rescore(
         + tuning.states * np.array([not candidate.is_question for candidate in candidates])
         + tuning.named * _named(candidates, words)
     )
-    found = [
+    rescored = [
         Rescored(candidate.episode_id, float(one), float(other))
         for candidate, one, other in zip(candidates, relevance, lift, strict=True)
     ]
-    order = sorted(zip(found, candidates, strict=True), key=_best_first)
+    order = sorted(zip(rescored, candidates, strict=True), key=_best_first)
     return [one for one, _ in order]
 
 

@@ -1,8 +1,8 @@
 """Searching: which stages a request takes, and its page of what they give.
 
     first stage    Elasticsearch scores every episode in scope, or, of very many, the candidates of an approximate
-                   search; the best come back without their texts
-    second stage   they are looked at closely (`rescoring`), in a thread
+                   search; the best come back as ids and scores
+    second stage   they are looked at closely (`closeups`, `rescoring`), in a thread
     contents       what the answer shows, of those on the page alone
 
 Requests in which meaning has no part are answered by the first stage. Whatever ranks below the candidates keeps its
@@ -21,10 +21,11 @@ from app.elastic.index import Found, Hit
 from app.elastic.scope import Scope, ScopedQuery
 from app.embedding import EncodedQuery, ModelInfo, QueryEmbedder
 from app.episodes import queries
+from app.episodes.closeups import Closeups
 from app.episodes.models import Mix, SearchRequest, SearchResults, mix_of
-from app.episodes.queries import CANDIDATE_FIELDS, PUBLIC_FIELDS, Meaning
+from app.episodes.queries import PUBLIC_FIELDS, Meaning
 from app.episodes.ranking import Curves, scoring_moment
-from app.episodes.rescoring import DEFAULT_TUNING, Rescored, Tuning, candidate_of, rescore
+from app.episodes.rescoring import DEFAULT_TUNING, Rescored, Tuning, rescore
 from app.episodes.results import Ranked, page_of, ranked
 from app.episodes.store import EpisodeStore
 from app.settings import Settings
@@ -65,6 +66,7 @@ class EpisodeSearch:
     ) -> None:
         self._tuning = tuning
         self._store = store
+        self._closeups = Closeups(store, settings.closeup_cache_size)
         self._embedder = embedder
         self._settings = settings
 
@@ -100,7 +102,7 @@ class EpisodeSearch:
     async def _both_stages(self, wanted: _Wanted) -> Ranked:
         request = wanted.request
         first = await self._candidates(wanted)
-        candidates = [candidate_of(hit, wanted.meaning.model_id) for hit in first.hits]
+        candidates = await self._closeups.of(wanted.scope, first.hits, wanted.meaning.model_id)
         best = await asyncio.to_thread(
             rescore, candidates, request.words, wanted.query.tokens, wanted.token_scale, wanted.mix, self._tuning
         )
@@ -122,7 +124,7 @@ class EpisodeSearch:
         """The best of the first stage, in any order."""
         if wanted.size > self._settings.exact_search_limit:
             top = wanted.request.model_copy(update={"offset": 0, "limit": CANDIDATES, "min_score": 0, "explain": False})
-            return await self._windowed(wanted, top, CANDIDATE_FIELDS)
+            return await self._windowed(wanted, top, ())
 
         def query(size: int, *, ordered: bool) -> ScopedQuery:
             return queries.candidates(

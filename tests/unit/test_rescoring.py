@@ -19,39 +19,42 @@ from app.episodes.rescoring import Candidate, Rescored, Tuning, rescore
 MIX = Mix(0.6, 0.3, 0.1)
 DIMS = 96
 NONE = np.empty((0, DIMS), dtype=np.float32)
-PLAIN = Candidate("plain", 0.3, "session", 1_000, 1, "user", None, 8, True, None, b"")
+Found = tuple[Candidate, float]
+PLAIN: Found = (Candidate("plain", "session", 1_000, 1, "user", None, 8, True, None, b""), 0.3)
 NOTHING = Tuning(tokens=False, next_turn=0, session=0, says_much=0, states=0, named=0)
 
 words = st.text(max_size=40)
 candidates = st.lists(
-    st.builds(
-        Candidate,
-        episode_id=st.sampled_from([f"id{number}" for number in range(30)]),
-        score=st.floats(0, 1),
-        session_id=st.sampled_from([None, "a", "b"]),
-        created_ms=st.integers(-(10**12), 10**13),
-        ordinal=st.integers(0, 10**16),
-        role=st.sampled_from(["user", "Anna", "tool use"]),
-        speaker=st.sampled_from([None, "Ben", "Mary Ann"]),
-        token_count=st.integers(0, 10**6),
-        is_question=st.booleans(),
-        said_after=st.sampled_from([None, "id1", "id2", "elsewhere"]),
-        codes=st.binary(min_size=DIMS // 8, max_size=DIMS // 8).map(base64.b64encode) | st.just(b""),
+    st.tuples(
+        st.builds(
+            Candidate,
+            episode_id=st.sampled_from([f"id{number}" for number in range(30)]),
+            session_id=st.sampled_from([None, "a", "b"]),
+            created_ms=st.integers(-(10**12), 10**13),
+            ordinal=st.integers(0, 10**16),
+            role=st.sampled_from(["user", "Anna", "tool use"]),
+            speaker=st.sampled_from([None, "Ben", "Mary Ann"]),
+            token_count=st.integers(0, 10**6),
+            is_question=st.booleans(),
+            said_after=st.sampled_from([None, "id1", "id2", "elsewhere"]),
+            codes=st.binary(min_size=DIMS // 8, max_size=DIMS // 8).map(base64.b64encode) | st.just(b""),
+        ),
+        st.floats(0, 1),
     ),
     max_size=40,
-    unique_by=lambda candidate: candidate.episode_id,
+    unique_by=lambda pair: pair[0].episode_id,
 )
 mixes = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(
     lambda pair: Mix(min(pair), max(pair) - min(pair), 1 - max(pair))
 )
 
 
-def scores(given_: list[Candidate], query: str = "", tuning: Tuning = NOTHING) -> dict[str, float]:
+def scores(given_: list[Found], query: str = "", tuning: Tuning = NOTHING) -> dict[str, float]:
     return {one.episode_id: one.score for one in rescore(given_, query, NONE, None, MIX, tuning)}
 
 
-def other(**changes: object) -> Candidate:
-    return dataclasses.replace(PLAIN, **{"episode_id": "other", **changes})  # type: ignore[arg-type]
+def other(score: float = 0.3, **changes: object) -> Found:
+    return dataclasses.replace(PLAIN[0], **{"episode_id": "other", **changes}), score  # type: ignore[arg-type]
 
 
 def key(one: Rescored, by_id: dict[str, Candidate]) -> tuple[float, int, int, str]:
@@ -61,15 +64,16 @@ def key(one: Rescored, by_id: dict[str, Candidate]) -> tuple[float, int, int, st
 
 @given(candidates, mixes, words, st.booleans())
 def test_nothing_falls_or_leaves_0_to_1_and_the_order_is_total(
-    given_: list[Candidate], mix: Mix, query: str, by_token: bool
+    given_: list[Found], mix: Mix, query: str, by_token: bool
 ) -> None:
     drawn = np.random.default_rng(1).standard_normal((3, DIMS)).astype(np.float32)
     tokens = late.query(drawn, drawn, np.zeros(DIMS, dtype=np.float32)).tokens
     found = rescore(given_, query, tokens, (0.2, 0.6) if by_token else None, mix)
-    by_id = {candidate.episode_id: candidate for candidate in given_}
+    by_id = {candidate.episode_id: candidate for candidate, _ in given_}
+    before = {candidate.episode_id: score for candidate, score in given_}
     assert {one.episode_id for one in found} == set(by_id)
     for one in found:
-        assert by_id[one.episode_id].score - 1e-6 <= one.relevance <= 1
+        assert before[one.episode_id] - 1e-6 <= one.relevance <= 1
         assert 0 <= one.lift < 1
         assert one.relevance - 1e-6 <= one.score <= 1
     assert all(key(first, by_id) < key(second, by_id) for first, second in pairwise(found))

@@ -116,9 +116,8 @@ async def test_scores_are_what_numpy_and_bm25_make_of_the_stored_vectors(
             Hit(episode_id, documents[episode_id], sum(first_stage(documents[episode_id], now_ms)), [], {}, None)
             for episode_id in shown
         ]
-        found = rescore(
-            [candidate_of(hit, model.info.model_id) for hit in hits], QUERY, query.tokens, model.info.token_scale, mix
-        )
+        candidates = [(candidate_of(hit, model.info.model_id), hit.score) for hit in hits]
+        found = rescore(candidates, QUERY, query.tokens, model.info.token_scale, mix)
         return {one.episode_id: one for one in found}
 
     documents = {episode_id: await stored(core, client, episode_id) for episode_id in ids}
