@@ -6,7 +6,8 @@ A candidate comes with the score of the first stage, in which one vector stood f
     score     = relevance + (1 - relevance) * lift
 
 so that nothing falls and everything stays in 0..1: whatever was not among the candidates still ranks below them.
-The lift is for what a single text can't show. All of it was measured, each part alone (docs/retrieval.md):
+The lift is for what a single text can't show; what has nothing of the query is not lifted. All of it was measured, each
+part alone (docs/retrieval.md):
 
 - the turn after it fits as well: an answer explains its question,
 - its session fits as a whole: the mean of its three best,
@@ -31,12 +32,16 @@ from app.elastic.index import Hit
 from app.embedding import Vector, late
 from app.episodes.embedded import FORM
 from app.episodes.models import Mix
-from app.episodes.ranking import SCORE_DIGITS, VECTOR_SHARE
+from app.episodes.ranking import SCORE_DIGITS, VECTOR_SHARE, Curves, recency
 from app.types import epoch_ms, from_iso
 
 SESSION_BEST = 3
 FEW_TOKENS, MANY_TOKENS = 8, 80
 
+FITTING = 0.1
+"""From how much of meaning and words on a text is lifted in full: what has nothing of the query isn't lifted at all."""
+
+_TINY = 1e-9
 _WORD = re.compile(r"\w+")
 
 Scores = NDArray[np.float64]
@@ -115,6 +120,7 @@ def rescore(
     tokens: Vector,
     token_scale: tuple[float, float] | None,
     mix: Mix,
+    curves: Curves,
     tuning: Tuning = DEFAULT_TUNING,
 ) -> list[Rescored]:
     """All of them, best first; among equals the newest, then by id.
@@ -129,10 +135,13 @@ def rescore(
     if token_scale is not None:
         of_tokens = mix.semantic * (1 - VECTOR_SHARE)
         relevance = np.minimum(1.0, relevance + of_tokens * _by_token(candidates, tokens, token_scale))
-    # Recency alone asks for no conversation.
-    lift = (mix.semantic + mix.keyword) * (
-        tuning.next_turn * _next_turn(candidates, relevance)
-        + tuning.session * _session(candidates, relevance)
+    # Being new is no reason to lift something, or what is around it.
+    fit = np.maximum(0.0, relevance - mix.recency * _recency(candidates, curves))
+    asked = mix.semantic + mix.keyword
+    fitting = np.clip(fit / max(FITTING * asked, _TINY), 0, 1)
+    lift = (asked * fitting) * (
+        tuning.next_turn * _next_turn(candidates, fit)
+        + tuning.session * _session(candidates, fit)
         + tuning.says_much * _says_much(candidates)
         + tuning.states * np.array([not candidate.is_question for candidate in candidates])
         + tuning.named * _named(candidates, words)
@@ -154,19 +163,23 @@ def _by_token(candidates: Sequence[Candidate], tokens: Vector, scale: tuple[floa
     return scores
 
 
-def _next_turn(candidates: Sequence[Candidate], relevance: Scores) -> Scores:
-    """The relevance of the turn said right after; of several (a session was restored) the best."""
+def _recency(candidates: Sequence[Candidate], curves: Curves) -> Scores:
+    return np.array([recency(curves.now_ms - candidate.created_ms, curves.half_life_ms) for candidate in candidates])
+
+
+def _next_turn(candidates: Sequence[Candidate], fit: Scores) -> Scores:
+    """The fit of the turn said right after; of several (a session was restored) the best."""
     after: dict[str, float] = defaultdict(float)
-    for candidate, score in zip(candidates, relevance, strict=True):
+    for candidate, score in zip(candidates, fit, strict=True):
         if candidate.said_after is not None:
             after[candidate.said_after] = max(after[candidate.said_after], float(score))
     return np.array([after.get(candidate.episode_id, 0.0) for candidate in candidates])
 
 
-def _session(candidates: Sequence[Candidate], relevance: Scores) -> Scores:
-    """The mean relevance of the three best of its session, those that aren't there counting as 0."""
+def _session(candidates: Sequence[Candidate], fit: Scores) -> Scores:
+    """The mean fit of the three best of its session, those that aren't there counting as 0."""
     scores: dict[str, list[float]] = defaultdict(list)
-    for candidate, score in zip(candidates, relevance, strict=True):
+    for candidate, score in zip(candidates, fit, strict=True):
         if candidate.session_id is not None:
             scores[candidate.session_id].append(float(score))
     means = {session: sum(sorted(those)[-SESSION_BEST:]) / SESSION_BEST for session, those in scores.items()}

@@ -104,7 +104,14 @@ class EpisodeSearch:
         first = await self._candidates(wanted)
         candidates = await self._closeups.of(wanted.scope, first.hits, wanted.meaning.model_id)
         best = await asyncio.to_thread(
-            rescore, candidates, request.words, wanted.query.tokens, wanted.token_scale, wanted.mix, self._tuning
+            rescore,
+            candidates,
+            request.words,
+            wanted.query.tokens,
+            wanted.token_scale,
+            wanted.mix,
+            wanted.curves,
+            self._tuning,
         )
         fitting = [one for one in best if one.score >= request.min_score]
         end = request.offset + request.limit

@@ -115,7 +115,7 @@ async def test_all_is_lost_and_comes_back(own_engines: tuple[Settings, engines.E
             "The lighthouse keeper paints at dawn",
             "not embedded yet",
         ]
-        assert await client.contents("after the backup", search_mode="keyword") == []
+        assert await client.contents("backup", search_mode="keyword") == []
         assert (await client.data("GET", f"/sessions/{session_id}/checkpoints"))["total"] == 1
         assert len(await client.data("GET", "/webhooks")) == 1
         await client.data("POST", f"/memory/{deleted}/restore")

@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from app.embedding import late
 from app.episodes.embedded import is_question, speaker
 from app.episodes.models import Mix
+from app.episodes.ranking import Curves
 from app.episodes.rescoring import Candidate, Rescored, Tuning, rescore
 
 MIX = Mix(0.6, 0.3, 0.1)
 DIMS = 96
+DAY_MS = 86_400_000
+# Everything here is ancient but for what says otherwise.
+CURVES = Curves(0.7, 0.92, 30.0 * DAY_MS, 10_000 * DAY_MS)
 NONE = np.empty((0, DIMS), dtype=np.float32)
 Found = tuple[Candidate, float]
 PLAIN: Found = (Candidate("plain", "session", 1_000, 1, "user", None, 8, True, None, b""), 0.3)
@@ -50,7 +54,7 @@ mixes = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(
 
 
 def scores(given_: list[Found], query: str = "", tuning: Tuning = NOTHING) -> dict[str, float]:
-    return {one.episode_id: one.score for one in rescore(given_, query, NONE, None, MIX, tuning)}
+    return {one.episode_id: one.score for one in rescore(given_, query, NONE, None, MIX, CURVES, tuning)}
 
 
 def other(score: float = 0.3, **changes: object) -> Found:
@@ -68,7 +72,7 @@ def test_nothing_falls_or_leaves_0_to_1_and_the_order_is_total(
 ) -> None:
     drawn = np.random.default_rng(1).standard_normal((3, DIMS)).astype(np.float32)
     tokens = late.query(drawn, drawn, np.zeros(DIMS, dtype=np.float32)).tokens
-    found = rescore(given_, query, tokens, (0.2, 0.6) if by_token else None, mix)
+    found = rescore(given_, query, tokens, (0.2, 0.6) if by_token else None, mix, CURVES)
     by_id = {candidate.episode_id: candidate for candidate, _ in given_}
     before = {candidate.episode_id: score for candidate, score in given_}
     assert {one.episode_id for one in found} == set(by_id)
@@ -100,6 +104,16 @@ def test_a_session_that_fits_lifts_its_turns() -> None:
     assert found["plain"] == pytest.approx(0.3 + 0.7 * 0.9 * 0.3 * 0.9)
     assert found["elsewhere"] == pytest.approx(0.3 + 0.7 * 0.9 * 0.3 * 0.1)
     assert found["alone"] == 0.3
+
+
+def test_what_has_nothing_of_the_query_is_not_lifted_however_new_it_is() -> None:
+    new = other(0.1, episode_id="new", created_ms=CURVES.now_ms, token_count=80, is_question=False)
+    word = other(0.11, episode_id="word", created_ms=CURVES.now_ms)
+    best = [other(0.9, episode_id=f"best{number}") for number in range(3)]
+    found = rescore([PLAIN, new, word, *best], "user", NONE, None, MIX, CURVES)
+    lifts = {one.episode_id: one.lift for one in found}
+    assert lifts["new"] == 0
+    assert 0 < lifts["word"] < 0.2 * lifts["plain"]
 
 
 def test_statements_that_say_much_are_lifted() -> None:

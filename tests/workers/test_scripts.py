@@ -117,7 +117,8 @@ async def test_scores_are_what_numpy_and_bm25_make_of_the_stored_vectors(
             for episode_id in shown
         ]
         candidates = [(candidate_of(hit, model.info.model_id), hit.score) for hit in hits]
-        found = rescore(candidates, QUERY, query.tokens, model.info.token_scale, mix)
+        curves = ranking.Curves(low, high, half_life_ms, now_ms)
+        found = rescore(candidates, QUERY, query.tokens, model.info.token_scale, mix, curves)
         return {one.episode_id: one for one in found}
 
     documents = {episode_id: await stored(core, client, episode_id) for episode_id in ids}
