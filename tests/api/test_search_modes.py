@@ -142,6 +142,17 @@ async def test_a_pending_episode_is_found_by_a_query_that_shares_no_word(organis
     assert await organisation.contents("What about mail at the weekend's eve?") == [FRIDAYS]
 
 
+async def test_before_anything_is_embedded_words_count_for_more_than_company(organisation: Client) -> None:
+    for number in range(4):
+        await organisation.store(f"frost {number}")
+    session_id = await organisation.session()
+    for number in range(4):
+        await organisation.store(f"a long sentence about something else {number}", session_id=session_id)
+    found = await organisation.contents("frost")
+    assert set(found[:4]) == {f"frost {number}" for number in range(4)}
+    assert len(found) == 8
+
+
 @proves("search.no-floor")
 async def test_hybrid_ranks_everything_in_scope_pending_or_not(organisation: Client, embed: Embed) -> None:
     await organisation.store("The lighthouse was painted red")
