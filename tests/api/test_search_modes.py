@@ -208,7 +208,9 @@ async def test_weights_steer_hybrid(corpus: Corpus) -> None:
     keyword = await corpus.client.search(query, search_mode="keyword", limit=64)
     found = {hit["episode_id"]: hit["score"] for hit in keyword["results"]}
     # Hybrid also ranks what only its context makes fit.
-    assert {hit["episode_id"]: hit["score"] for hit in by_words["results"] if hit["episode_id"] in found} == found
+    same = {hit["episode_id"]: hit["score"] for hit in by_words["results"] if hit["episode_id"] in found}
+    # Lucene adds the same floats in another order.
+    assert same == pytest.approx(found, abs=2e-6)
 
 
 @pytest.mark.parametrize(
