@@ -189,7 +189,8 @@ def shares(console: Console, hits: Sequence[Hit], *, top: int = 3) -> None:
         line = Text(f"  {rank}  {hit.score:.3f}  ")
         line.append_text(_stack(console, hit.explanation))
         sums = " + ".join(
-            f"{part.score:.2f} x {part.weight:.1f}"
+            # The weight of the lift is what the others left over: nothing that a user has set.
+            f"{part.share:.2f}" if signal.name == "lift" else f"{part.score:.2f} x {part.weight:.1f}"
             for signal in SIGNALS
             if (part := hit.explanation.get(signal.name)) is not None
         )
