@@ -21,6 +21,9 @@ QUERY_WORDS_MAX = 512
 """Words of a query that BM25 looks for: the embedding reads about as many, and clauses are bounded."""
 
 PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "ordinal", "tags", "metadata")
+ORDER_FIELDS = ("created_at", "ordinal")
+"""What equals are ordered by, beside their ids."""
+
 CANDIDATE_FIELDS = (
     "session_id", "role", "created_at", "ordinal", "token_count", "speaker", "is_question", "context_of", "token_codes",
     "embedding_model", "embedding_form",
@@ -107,7 +110,7 @@ def closely(scope: Scope, episode_ids: Sequence[str]) -> ScopedQuery:
     return ScopedQuery(
         scope,
         filters=[{"terms": {"episode_id": list(episode_ids)}}],
-        size=max(1, len(episode_ids)),
+        size=len(episode_ids),
         fields=CANDIDATE_FIELDS,
     )
 
@@ -128,7 +131,7 @@ def windowed(
 
     visible: all filters in force (`ScopedIndex.filters`), for the kNN clause, which searches before
     anything around it filters. size: how many of the list's top to fetch; ties are the caller's to
-    order, since a rescored search can't be sorted otherwise.
+    order, since a rescored search can't be sorted otherwise. fields: ORDER_FIELDS among them.
     """
     spread = curves.high - curves.low
     candidates: list[Query] = []
@@ -161,7 +164,7 @@ def windowed(
         query={"bool": {"should": candidates, "minimum_should_match": 1}},
         filters=[*request_filters(request), *_semantic_only(request, meaning)],
         size=size,
-        fields=tuple({*fields, "created_at", "ordinal"}),
+        fields=fields,
         rescore={
             "window_size": window,
             "query": {"rescore_query": rescored, "query_weight": 0, "rescore_query_weight": 1},
@@ -172,16 +175,16 @@ def windowed(
     )
 
 
-def contents(scope: Scope, request: SearchRequest, episode_ids: Sequence[str]) -> ScopedQuery:
-    """What an answer shows of these episodes, and how the query's words score in them if it is to be explained."""
+def explained(scope: Scope, request: SearchRequest, episode_ids: Sequence[str]) -> ScopedQuery:
+    """What an explained answer shows of these episodes, and how the query's words score in them."""
     return ScopedQuery(
         scope,
-        query=words(request.words, 0, named=True) if request.explain else None,
+        query=words(request.words, 0, named=True),
         filters=[{"terms": {"episode_id": list(episode_ids)}}],
-        size=max(1, len(episode_ids)),
+        size=len(episode_ids),
         fields=PUBLIC_FIELDS,
-        named_scores=request.explain,
-        highlight="content" if request.explain else None,
+        named_scores=True,
+        highlight="content",
     )
 
 

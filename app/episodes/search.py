@@ -23,7 +23,7 @@ from app.embedding import EncodedQuery, ModelInfo, QueryEmbedder
 from app.episodes import queries
 from app.episodes.closeups import Closeups
 from app.episodes.models import Mix, SearchRequest, SearchResults, mix_of
-from app.episodes.queries import PUBLIC_FIELDS, Meaning
+from app.episodes.queries import ORDER_FIELDS, PUBLIC_FIELDS, Meaning
 from app.episodes.ranking import Curves, scoring_moment
 from app.episodes.rescoring import DEFAULT_TUNING, Rescored, Tuning, rescore
 from app.episodes.results import Ranked, page_of, ranked
@@ -121,9 +121,7 @@ class EpisodeSearch:
         hits, rest = await asyncio.gather(
             self._contents(wanted.scope, request, page), self._beyond(wanted, end) if more else _nothing(wanted)
         )
-        total = len(fitting) if request.min_score and not more else first.total
-        if request.min_score and more:
-            total = max(len(fitting), rest.total)
+        total = max(len(fitting), rest.total) if request.min_score else first.total
         closely = {one.episode_id: one for one in page}
         return Ranked([*hits, *rest.hits], total, wanted.mix, wanted.curves, closely)
 
@@ -131,7 +129,7 @@ class EpisodeSearch:
         """The best of the first stage, in any order."""
         if wanted.size > self._settings.exact_search_limit:
             top = wanted.request.model_copy(update={"offset": 0, "limit": CANDIDATES, "min_score": 0, "explain": False})
-            return await self._windowed(wanted, top, ())
+            return await self._windowed(wanted, top, ORDER_FIELDS)
 
         def query(size: int, *, ordered: bool) -> ScopedQuery:
             return queries.candidates(
@@ -152,10 +150,10 @@ class EpisodeSearch:
         if not ids:
             return []
         if request.explain:
-            found = await self._store.find(queries.contents(scope, request, ids), fresh=False)
-            by_id = {hit.id: hit for hit in found.hits}
+            hits = (await self._store.find(queries.explained(scope, request, ids), fresh=False)).hits
         else:
-            by_id = {hit.id: hit for hit in await self._store.read(scope, ids)}
+            hits = await self._store.read(scope, ids)
+        by_id = {hit.id: hit for hit in hits}
         return [by_id[episode_id] for episode_id in ids if episode_id in by_id]
 
     async def _beyond(self, wanted: _Wanted, end: int) -> Ranked:

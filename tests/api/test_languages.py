@@ -42,7 +42,8 @@ async def test_words_are_found_in_every_language(remembered: Client, language: s
     assert (await remembered.contents(query, search_mode="keyword"))[:1] == [content]
 
 
-@pytest.mark.parametrize(("query", "content"), [("东京", None), ("ข้าว", FOUND[14][1]), ("大学", FOUND[12][1])])
-async def test_a_part_that_is_a_word_is_found(remembered: Client, query: str, content: str | None) -> None:
-    found = await remembered.contents(query, search_mode="keyword")
-    assert found[:1] == ([content] if content else found[:1])
+@pytest.mark.parametrize(
+    ("query", "content"), [("タワー", FOUND[11][1]), ("大学", FOUND[12][1]), ("ข้าว", FOUND[14][1])]
+)
+async def test_a_part_that_is_a_word_is_found(remembered: Client, query: str, content: str) -> None:
+    assert (await remembered.contents(query, search_mode="keyword"))[:1] == [content]

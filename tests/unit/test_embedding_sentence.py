@@ -71,7 +71,9 @@ async def test_the_worker_gets_the_default_model_through_it() -> None:
     async with open_document_embedder(Settings()) as documents:
         assert documents.info == await describe(Settings())
         results = await documents.encode(list(map(Passage, TEXTS)))
-        assert all(isinstance(result, EncodedPassage) and result.codes for result in results)
+        encoded = [result for result in results if isinstance(result, EncodedPassage)]
+        assert [one.vector.shape for one in encoded] == [(384,)] * len(TEXTS)
+        assert all(one.codes for one in encoded)
 
 
 def test_a_model_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:

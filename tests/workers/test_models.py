@@ -57,9 +57,11 @@ async def found(service: EpisodeSearch, client: Client, mode: SearchMode) -> Sea
 
 
 def meanings(results: SearchResults) -> list[float]:
-    explained = [result for result in results.results if isinstance(result, DetailedResult)]
-    assert len(explained) == len(results.results)
-    return [result.explanation.semantic.share for result in explained if result.explanation]
+    explanations = [
+        result.explanation for result in results.results if isinstance(result, DetailedResult) and result.explanation
+    ]
+    assert len(explanations) == len(results.results)
+    return [explanation.semantic.share for explanation in explanations]
 
 
 async def test_a_changed_model_embeds_everything_again_and_models_are_never_mixed(
