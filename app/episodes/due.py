@@ -60,13 +60,13 @@ class DueStore:
         asked = [document for document in documents if document.source.get("session_id")]
         found = await self._index.msearch(
             [
-                queries.before(
+                queries.beside(
                     _WORKER,
-                    document.source["org_id"],
                     document.source["session_id"],
                     epoch_ms(from_iso(document.source["created_at"])),
                     document.source["ordinal"],
                     turns,
+                    org_id=document.source["org_id"],
                 )
                 for document in asked
             ]

@@ -188,11 +188,21 @@ def explained(scope: Scope, request: SearchRequest, episode_ids: Sequence[str]) 
     )
 
 
-def beside(scope: Scope, session_id: str, moment_ms: int, ordinal: int, size: int, *, later: bool) -> ScopedQuery:
-    """The turns next to a moment in a session, the nearest first."""
+def beside(
+    scope: AnyScope,
+    session_id: str,
+    moment_ms: int,
+    ordinal: int,
+    size: int,
+    *,
+    later: bool = False,
+    org_id: str | None = None,
+) -> ScopedQuery:
+    """The turns next to a moment in a session, the nearest first. org_id: whose, where the scope is of all."""
+    theirs: list[Query] = [{"term": {"org_id": org_id}}] if org_id else []
     return ScopedQuery(
         scope,
-        filters=present(session_id, None),
+        filters=[*theirs, *present(session_id, None)],
         sort=OLDEST_FIRST[:2] if later else NEWEST_FIRST[:2],
         after=[moment_ms, ordinal],
         size=size,
@@ -396,18 +406,6 @@ def due_for_embedding(scope: SystemScope, now: datetime, model_id: str, size: in
         size=size,
         fields=_ALL_BUT_VECTORS,
         deleted=False,
-    )
-
-
-def before(scope: AnyScope, org_id: str, session_id: str, moment_ms: int, ordinal: int, size: int) -> ScopedQuery:
-    """The episodes said last before a moment in a session, newest first, whichever agent wrote them."""
-    return ScopedQuery(
-        scope,
-        filters=[{"term": {"org_id": org_id}}, {"term": {"session_id": session_id}}],
-        sort=[{"created_at": "desc"}, {"ordinal": "desc"}],
-        after=[moment_ms, ordinal],
-        size=size,
-        fields=("content", "created_at", "ordinal"),
     )
 
 

@@ -79,7 +79,7 @@ QUERIES: dict[str, ScopedQuery] = {
     "message_counts": queries.message_counts(SCOPE, {ID: LINEAGE}),
     "by_priority": queries.by_priority(SCOPE, ID, LINEAGE, window.ORDER_SCRIPT, window.ORDER_PARAMS, size=1, after=[1]),
     "due_for_embedding": queries.due_for_embedding(WORKER, NOW, "model", 1),
-    "before": queries.before(WORKER, "org", ID, 0, 0, 2),
+    "before": queries.beside(WORKER, ID, 0, 0, 2, org_id="org"),
 }
 NAMED_BY_KEY = frozenset({"term", "terms", "range", "prefix", "match"})
 
