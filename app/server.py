@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 
 from aiohttp import web
+from threadpoolctl import threadpool_limits
 
 from app.http.hardening import at_most
 from app.http.requests import DRAINING
@@ -35,6 +36,8 @@ def loop_factory() -> asyncio.AbstractEventLoop:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; then finish what is under way. Raises EngineError, OSError for a taken port."""
+    # A product of small matrices gains nothing from more, and those that wait for the next one take a core meanwhile.
+    threadpool_limits(1, "blas")
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(serve(settings))
 

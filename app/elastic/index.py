@@ -137,7 +137,7 @@ class ScopedIndex:
                 **params,
                 **_as_arguments(body),
             )
-        return _found(answer.body)
+        return _found(answer.body, query.columns)
 
     async def walk(self, query: ScopedQuery) -> AsyncGenerator[list[Hit], None]:
         """Every hit of a sorted query, as of one moment, in pages of at most `query.size`.
@@ -307,18 +307,26 @@ def _marked(highlight: JsonObject) -> tuple[str, ...]:
     return tuple(dict.fromkeys(pieces))
 
 
-def _found(answer: JsonObject) -> Found:
+def _row(hit: JsonObject, columns: Sequence[str]) -> tuple[str, JsonObject]:
+    if not columns:
+        return hit["_id"], hit.get("_source", {})
+    row = {column: values[0] for column, values in hit["fields"].items()}
+    return row[columns[0]], row
+
+
+def _found(answer: JsonObject, columns: Sequence[str] = ()) -> Found:
+    rows = [(hit, *_row(hit, columns)) for hit in answer["hits"]["hits"]]
     hits = [
         Hit(
-            id=hit["_id"],
-            source=hit.get("_source", {}),
+            id=document_id,
+            source=source,
             score=hit.get("_score") or 0.0,
             sort=hit.get("sort", []),
             named=hit.get("matched_queries") or {},
             revision=_revision(hit) if "_seq_no" in hit else None,
             marked=_marked(hit.get("highlight") or {}),
         )
-        for hit in answer["hits"]["hits"]
+        for hit, document_id, source in rows
     ]
     total = answer["hits"].get("total", {}).get("value", len(hits))
     return Found(hits, total, answer.get("aggregations", {}))

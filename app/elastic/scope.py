@@ -130,6 +130,8 @@ class ScopedQuery:
     sort, size, offset, after: as in Elasticsearch (`after` is `search_after`). rescore reorders what
     is matched, so it can't reach past the scope; neither can the aggregations that are offered. vectors: whether
     those among `fields` are read, which is never so by itself. highlight: a field in which to mark what matched.
+    columns: read in place of `fields`, one value each, from doc values: of many hits several times as fast as taking
+    their documents apart. The first is the document's id.
     """
 
     scope: AnyScope
@@ -141,6 +143,7 @@ class ScopedQuery:
     offset: int = 0
     after: Sequence[Any] | None = None
     fields: Sequence[str] = ()
+    columns: Sequence[str] = ()
     rescore: JsonObject | None = None
     aggregations: JsonObject = field(default_factory=dict)
     count_up_to: int | bool = False
@@ -168,8 +171,11 @@ class ScopedQuery:
             "size": self.size,
             "from": self.offset,
             "track_total_hits": self.count_up_to,
-            "_source": self._source(),
         }
+        if self.columns:
+            body |= {"stored_fields": "_none_", "docvalue_fields": list(self.columns)}
+        else:
+            body["_source"] = self._source()
         if self.sort:
             body["sort"] = list(self.sort)
         if self.after is not None:

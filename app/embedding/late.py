@@ -26,8 +26,11 @@ CODES_MAX = 128
 
 QUERY_TOKENS_MAX = 48
 
-_BLOCK = 64
-"""Texts that are compared at once: some 4 MB of signs, which a core's cache holds."""
+_BLOCK = 32
+"""Texts that are compared at once: some 2 MB of signs, which a core's cache holds."""
+
+_LANES = 16
+"""Query tokens come in multiples of these: a product with 13 columns takes longer than one with 16."""
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -55,18 +58,19 @@ def similarities(tokens: Vector, codes: Sequence[bytes]) -> Vector:
 
     tokens: shape (n, dims). codes: of texts, none empty. Blocks for a few milliseconds per hundred texts.
     """
-    width = chars_of_code(tokens.shape[1])
-    found = np.empty((len(tokens), len(codes)), dtype=np.float32)
-    scale = np.float32(1 / np.sqrt(tokens.shape[1]))
-    total = tokens.sum(axis=1, keepdims=True)
+    asked, dims = tokens.shape
+    width = chars_of_code(dims)
+    columns = np.zeros((dims, -(-asked // _LANES) * _LANES), dtype=np.float32)
+    columns[:, :asked] = tokens.T
+    best = np.empty((len(codes), columns.shape[1]), dtype=np.float32)
     for start in range(0, len(codes), _BLOCK):
         block = codes[start : start + _BLOCK]
-        bits = _bits(b"".join(block)).reshape(-1, tokens.shape[1])
+        bits = _bits(b"".join(block)).reshape(-1, dims)
         starts = np.cumsum([0, *(len(code) // width for code in block[:-1])])
-        # Of signs ±1: twice the sum over the ones, less the sum over all.
-        cosines = (2 * (tokens @ bits.T) - total) * scale
-        found[:, start : start + len(block)] = np.maximum.reduceat(cosines, starts, axis=1)
-    return found
+        best[start : start + len(block)] = np.maximum.reduceat(bits @ columns, starts, axis=0)
+    # Of signs ±1: twice the sum over the ones, less the sum over all.
+    cosines = (2 * best[:, :asked] - tokens.sum(axis=1)) / np.float32(np.sqrt(dims))
+    return cast(Vector, cosines.T)
 
 
 def chars_of_code(dims: int) -> int:

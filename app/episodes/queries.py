@@ -21,8 +21,8 @@ QUERY_WORDS_MAX = 512
 """Words of a query that BM25 looks for: the embedding reads about as many, and clauses are bounded."""
 
 PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "ordinal", "tags", "metadata")
-ORDER_FIELDS = ("created_at", "ordinal")
-"""What equals are ordered by, beside their ids."""
+ORDER_COLUMNS = ("episode_id", "created_at", "ordinal")
+"""What equals are ordered by."""
 
 CANDIDATE_FIELDS = (
     "session_id", "role", "created_at", "ordinal", "token_count", "speaker", "is_question", "context_of", "token_codes",
@@ -101,6 +101,7 @@ def candidates(
         filters=[*request_filters(request), *_semantic_only(request, meaning)],
         sort=BEST_FIRST if ordered else (),
         size=size,
+        columns=ORDER_COLUMNS[:1],
         count_up_to=COUNT_MAX,
     )
 
@@ -125,13 +126,13 @@ def windowed(
     window: int,
     size: int,
     visible: Sequence[Query],
-    fields: Sequence[str] = PUBLIC_FIELDS,
+    columns: Sequence[str] = (),
 ) -> ScopedQuery:
     """Score exactly the `window` best candidates of an approximate first pass.
 
     visible: all filters in force (`ScopedIndex.filters`), for the kNN clause, which searches before
     anything around it filters. size: how many of the list's top to fetch; ties are the caller's to
-    order, since a rescored search can't be sorted otherwise. fields: ORDER_FIELDS among them.
+    order, since a rescored search can't be sorted otherwise. columns: in place of what results show, ORDER_COLUMNS.
     """
     spread = curves.high - curves.low
     candidates: list[Query] = []
@@ -164,7 +165,8 @@ def windowed(
         query={"bool": {"should": candidates, "minimum_should_match": 1}},
         filters=[*request_filters(request), *_semantic_only(request, meaning)],
         size=size,
-        fields=fields,
+        fields=PUBLIC_FIELDS,
+        columns=columns,
         rescore={
             "window_size": window,
             "query": {"rescore_query": rescored, "query_weight": 0, "rescore_query_weight": 1},
@@ -241,11 +243,18 @@ def _scored(query: Query, meaning: Meaning | None, mix: Mix, curves: Curves) -> 
     if meaning is None or mix.semantic == 0:
         functions: list[JsonObject] = [{"script_score": {"script": without}}]
     else:
-        params = curves.params(mix, meaning.vector, _vector_share(meaning)) | {"form": FORM}
-        with_vectors = {"source": ranking.WITH_VECTORS, "params": params}
-        ours = {"term": {"embedding_model": meaning.model_id}}
+        ours, current = {"term": {"embedding_model": meaning.model_id}}, {"term": {"embedding_form": FORM}}
+        params = curves.params(mix, meaning.vector, _vector_share(meaning))
+        # Of an earlier form no tokens are known: vectors stand for everything.
+        earlier_params = curves.params(mix, meaning.vector)
+        with_vector = {"source": ranking.WITH_VECTOR, "params": params}
+        with_two = {"source": ranking.WITH_EARLIER_VECTORS, "params": earlier_params}
         functions = [
-            {"filter": ours, "script_score": {"script": with_vectors}},
+            {"filter": {"bool": {"filter": [ours, current]}}, "script_score": {"script": with_vector}},
+            {
+                "filter": {"bool": {"filter": [ours], "must_not": [current]}},
+                "script_score": {"script": with_two},
+            },
             {"filter": {"bool": {"must_not": [ours]}}, "script_score": {"script": without}},
         ]
     return {

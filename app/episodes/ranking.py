@@ -37,18 +37,21 @@ _KEYWORD = "double k = _score / (_score + params.half);"
 _RECENCY = (
     "double r = Math.exp(-params.decay * Math.max(0, params.now - doc['created_at'].value.toInstant().toEpochMilli()));"
 )
-# Of an earlier form no tokens are known: vectors stand for everything, of which there was another, of the text alone.
-_SEMANTIC = (
-    "boolean current = doc['embedding_form'].size() != 0 && doc['embedding_form'].value == params.form;"
-    " double c = cosineSimilarity(params.vector, 'context_vector');"
-    " if (!current && doc.containsKey('content_vector') && doc['content_vector'].size() != 0) {"
-    " c = 0.5 * (c + cosineSimilarity(params.vector, 'content_vector')); }"
-    " double s = (c - params.low) / (params.high - params.low);"
-    " s = Math.min(1.0, Math.max(0.0, s));"
-    " if (current) { s *= params.share; }"
+# All vectors are of length 1, so the product is the cosine, at less than its price.
+_COSINE = "double c = dotProduct(params.vector, 'context_vector');"
+_AND_OF_ITS_OWN = (
+    " if (doc.containsKey('content_vector') && doc['content_vector'].size() != 0) {"
+    " c = 0.5 * (c + dotProduct(params.vector, 'content_vector')); }"
+)
+_MIXED = (
+    " double s = params.share * Math.min(1.0, Math.max(0.0, (c - params.low) / (params.high - params.low)));"
+    " return params.ws * s + params.wk * k + params.wr * r;"
 )
 
-WITH_VECTORS = f"{_KEYWORD} {_RECENCY} {_SEMANTIC} return params.ws * s + params.wk * k + params.wr * r;"
+WITH_VECTOR = f"{_KEYWORD} {_RECENCY} {_COSINE} {_MIXED}"
+WITH_EARLIER_VECTORS = f"{_KEYWORD} {_RECENCY} {_COSINE} {_AND_OF_ITS_OWN} {_MIXED}"
+"""For episodes of 0.1.0, which may have another vector, of the text alone."""
+
 WITHOUT_VECTORS = f"{_KEYWORD} {_RECENCY} return params.wk * k + params.wr * r;"
 
 

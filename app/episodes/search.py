@@ -23,7 +23,7 @@ from app.embedding import EncodedQuery, ModelInfo, QueryEmbedder
 from app.episodes import queries
 from app.episodes.closeups import Closeups
 from app.episodes.models import Mix, SearchRequest, SearchResults, mix_of
-from app.episodes.queries import ORDER_FIELDS, PUBLIC_FIELDS, Meaning
+from app.episodes.queries import ORDER_COLUMNS, Meaning
 from app.episodes.ranking import Curves, scoring_moment
 from app.episodes.rescoring import DEFAULT_TUNING, Rescored, Tuning, rescore
 from app.episodes.results import Ranked, page_of, ranked
@@ -129,7 +129,7 @@ class EpisodeSearch:
         """The best of the first stage, in any order."""
         if wanted.size > self._settings.exact_search_limit:
             top = wanted.request.model_copy(update={"offset": 0, "limit": CANDIDATES, "min_score": 0, "explain": False})
-            return await self._windowed(wanted, top, ORDER_FIELDS)
+            return await self._windowed(wanted, top, ORDER_COLUMNS)
 
         def query(size: int, *, ordered: bool) -> ScopedQuery:
             return queries.candidates(
@@ -168,14 +168,14 @@ class EpisodeSearch:
         if wanted.size <= self._settings.exact_search_limit:
             query = queries.exact(wanted.scope, request, wanted.meaning, wanted.mix, wanted.curves)
             return ranked(await self._store.find(query, fresh=False), wanted.mix, wanted.curves)
-        return await self._windowed(wanted, request, PUBLIC_FIELDS)
+        return await self._windowed(wanted, request)
 
     async def _scope_size(self, scope: Scope, request: SearchRequest) -> int:
         """How many episodes the filters leave; makes them fresh first, for the search that follows."""
         token = await self._store.freshen(scope)
         return await self._store.count(queries.in_scope(scope, request), token)
 
-    async def _windowed(self, wanted: _Wanted, request: SearchRequest, fields: Sequence[str]) -> Ranked:
+    async def _windowed(self, wanted: _Wanted, request: SearchRequest, columns: Sequence[str] = ()) -> Ranked:
         """A page of the rescored window. A rescored search can't break ties by time, so the list is
         fetched from its top until the page's last group of equal scores is whole, and ordered here."""
         window = self._settings.search_window
@@ -183,14 +183,14 @@ class EpisodeSearch:
         # How many score enough, only the whole window tells.
         size = window if request.min_score else min(end + _TIES_MARGIN, window)
         while True:
-            hits = await self._window(wanted, request, fields, size)
+            hits = await self._window(wanted, request, columns, size)
             whole = ranked(hits, wanted.mix, wanted.curves, reorder=True).from_score(request.min_score)
             complete = len(hits.hits) < size or size == window
             if complete or whole.scores_end_before(end):
                 return whole.cut(request.offset, request.limit, window)
             size = min(size * 2, window)
 
-    async def _window(self, wanted: _Wanted, request: SearchRequest, fields: Sequence[str], size: int) -> Found:
+    async def _window(self, wanted: _Wanted, request: SearchRequest, columns: Sequence[str], size: int) -> Found:
         query = queries.windowed(
             wanted.scope,
             request,
@@ -200,7 +200,7 @@ class EpisodeSearch:
             window=self._settings.search_window,
             size=size,
             visible=self._store.visible(queries.in_scope(wanted.scope, request)),
-            fields=fields,
+            columns=columns,
         )
         return await self._store.find(query, fresh=False)
 
