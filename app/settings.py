@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     embedding_max_attempts: int = Field(8, ge=1, description="Tries before an episode's embedding stays failed.")
     query_cache_size: int = Field(2_000, ge=0, description="Query embeddings that each server process remembers.")
     closeup_cache_size: int = Field(
-        20_000, ge=0, description="Episodes of which each server process remembers the tokens, some 3 KB each."
+        20_000, ge=0, description="Episodes of which each server process remembers the tokens, some 4 KB each."
     )
 
     # -- authentication

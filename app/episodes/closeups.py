@@ -2,12 +2,16 @@
 
 Token codes are most of what a search would have to read, and the same episodes are candidates again and again. An
 entry counts for the very revision that the first stage has found, so a change, a delete or a reindex needs no telling.
+What results show of a short episode comes with it, which saves most pages a request of their own.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
 
 from app import metrics
 from app.elastic.index import Hit
@@ -16,40 +20,67 @@ from app.elastic.writes import Revision
 from app.episodes import queries
 from app.episodes.rescoring import Candidate, candidate_of
 from app.episodes.store import EpisodeStore
+from app.types import JsonObject
+
+_SHORT_TOKENS = 500
+_SHORT_BYTES = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Closeup:
+    """score: of the first stage. shown: `queries.PUBLIC_FIELDS` of a short one; None has to be read."""
+
+    candidate: Candidate
+    score: float
+    shown: JsonObject | None
+
+
+_Known = tuple[Revision | None, Candidate, JsonObject | None]
 
 
 class Closeups:
-    """An LRU of `size` episodes, some 3 KB each (0: none)."""
+    """An LRU of `size` episodes, some 4 KB each (0: none)."""
 
     def __init__(self, store: EpisodeStore, size: int) -> None:
         self._store = store
         self._size = size
-        self._known: OrderedDict[tuple[str, str], tuple[Revision | None, Candidate]] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
-    async def of(self, scope: Scope, hits: Sequence[Hit], model_id: str) -> list[tuple[Candidate, float]]:
-        """Each hit's candidate and score, in order, without those that have gone since. model_id: whose tokens are
-        wanted. Raises Unavailable."""
+    async def of(self, scope: Scope, hits: Sequence[Hit], model_id: str) -> list[Closeup]:
+        """Of each hit, in order, without those that have gone since. model_id: whose tokens are wanted. Raises
+        Unavailable."""
         found = {hit.id: known for hit in hits if (known := self._get(hit, model_id)) is not None}
         missing = [hit.id for hit in hits if hit.id not in found]
         metrics.CLOSEUPS.labels("cache").inc(len(found))
         metrics.CLOSEUPS.labels("Elasticsearch").inc(len(missing))
-        if missing:
-            read = await self._store.find(queries.closely(scope, missing), fresh=False)
-            for hit in read.hits:
-                found[hit.id] = candidate_of(hit, model_id)
-                self._put(hit, model_id, found[hit.id])
-        return [(found[hit.id], hit.score) for hit in hits if hit.id in found]
+        # The long ones, if any, by themselves: two hundred texts of 100 KB each would be read for a page of ten.
+        for short_tokens in (_SHORT_TOKENS, None):
+            if missing:
+                read = await self._store.find(queries.closely(scope, missing, short_tokens=short_tokens), fresh=False)
+                found |= {hit.id: self._put(hit, model_id) for hit in read.hits}
+                missing = [episode_id for episode_id in missing if episode_id not in found]
+        return [Closeup(found[hit.id][1], hit.score, found[hit.id][2]) for hit in hits if hit.id in found]
 
-    def _get(self, hit: Hit, model_id: str) -> Candidate | None:
+    def _get(self, hit: Hit, model_id: str) -> _Known | None:
         key = (hit.id, model_id)
-        revision, candidate = self._known.get(key, (None, None))
-        if candidate is None or revision != hit.revision:
+        known = self._remembered.get(key)
+        if known is None or known[0] != hit.revision:
             return None
-        self._known.move_to_end(key)
-        return candidate
+        self._remembered.move_to_end(key)
+        return known
 
-    def _put(self, hit: Hit, model_id: str, candidate: Candidate) -> None:
+    def _put(self, hit: Hit, model_id: str) -> _Known:
+        known = (hit.revision, candidate_of(hit, model_id), _shown(hit))
         if self._size and hit.revision is not None:
-            self._known[(hit.id, model_id)] = (hit.revision, candidate)
-            if len(self._known) > self._size:
-                self._known.popitem(last=False)
+            self._remembered[(hit.id, model_id)] = known
+            if len(self._remembered) > self._size:
+                self._remembered.popitem(last=False)
+        return known
+
+
+def _shown(hit: Hit) -> JsonObject | None:
+    if "content" not in hit.source:
+        return None
+    shown = {field: hit.source[field] for field in queries.PUBLIC_FIELDS if field in hit.source}
+    # Metadata may be long where the text isn't.
+    return shown if len(orjson.dumps(shown)) <= _SHORT_BYTES else None

@@ -106,14 +106,14 @@ def candidates(
     )
 
 
-def closely(scope: Scope, episode_ids: Sequence[str]) -> ScopedQuery:
-    """What the second stage looks at, of these."""
-    return ScopedQuery(
-        scope,
-        filters=[{"terms": {"episode_id": list(episode_ids)}}],
-        size=len(episode_ids),
-        fields=CANDIDATE_FIELDS,
-    )
+def closely(scope: Scope, episode_ids: Sequence[str], *, short_tokens: int | None = None) -> ScopedQuery:
+    """What the second stage looks at, of these. short_tokens: only those of at most so many, with what results show."""
+    filters: list[Query] = [{"terms": {"episode_id": list(episode_ids)}}]
+    fields: Sequence[str] = CANDIDATE_FIELDS
+    if short_tokens is not None:
+        filters.append({"range": {"token_count": {"lte": short_tokens}}})
+        fields = tuple(dict.fromkeys((*CANDIDATE_FIELDS, *PUBLIC_FIELDS)))
+    return ScopedQuery(scope, filters=filters, size=len(episode_ids), fields=fields)
 
 
 def windowed(

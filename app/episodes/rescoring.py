@@ -19,6 +19,7 @@ Pure, and takes some ten milliseconds for two hundred candidates: run it in a th
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections import defaultdict
@@ -68,7 +69,7 @@ DEFAULT_TUNING = Tuning()
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What is looked at of an episode that the first stage has found. said_after: id of the turn before it, if it has
-    one. codes: of its tokens; empty until it is embedded, and with a model that gives none."""
+    one. codes: of its tokens, decoded; empty until it is embedded, and with a model that gives none."""
 
     episode_id: str
     session_id: str | None
@@ -96,7 +97,7 @@ def candidate_of(hit: Hit, model_id: str) -> Candidate:
         source["token_count"],
         bool(source.get("is_question")),
         (source.get("context_of") or [None])[-1],
-        (source.get("token_codes") or "").encode() if current else b"",
+        base64.b64decode(source.get("token_codes") or "") if current else b"",
     )
 
 

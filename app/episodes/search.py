@@ -21,7 +21,7 @@ from app.elastic.index import Found, Hit
 from app.elastic.scope import Scope, ScopedQuery
 from app.embedding import EncodedQuery, ModelInfo, QueryEmbedder
 from app.episodes import queries
-from app.episodes.closeups import Closeups
+from app.episodes.closeups import Closeup, Closeups
 from app.episodes.models import Mix, SearchRequest, SearchResults, mix_of
 from app.episodes.queries import ORDER_COLUMNS, Meaning
 from app.episodes.ranking import Curves, scoring_moment
@@ -102,10 +102,10 @@ class EpisodeSearch:
     async def _both_stages(self, wanted: _Wanted) -> Ranked:
         request = wanted.request
         first = await self._candidates(wanted)
-        candidates = await self._closeups.of(wanted.scope, first.hits, wanted.meaning.model_id)
+        closeups = await self._closeups.of(wanted.scope, first.hits, wanted.meaning.model_id)
         best = await asyncio.to_thread(
             rescore,
-            candidates,
+            [(one.candidate, one.score) for one in closeups],
             request.words,
             wanted.query.tokens,
             wanted.token_scale,
@@ -119,7 +119,8 @@ class EpisodeSearch:
         # Nothing below the candidates scores more than one of them does.
         more = len(fitting) == CANDIDATES and (end > CANDIDATES or request.min_score > 0)
         hits, rest = await asyncio.gather(
-            self._contents(wanted.scope, request, page), self._beyond(wanted, end) if more else _nothing(wanted)
+            self._contents(wanted.scope, request, page, closeups),
+            self._beyond(wanted, end) if more else _nothing(wanted),
         )
         total = max(len(fitting), rest.total) if request.min_score else first.total
         closely = {one.episode_id: one for one in page}
@@ -144,16 +145,25 @@ class EpisodeSearch:
             hits = found.hits
         return Ranked(hits, found.total, wanted.mix, wanted.curves)
 
-    async def _contents(self, scope: Scope, request: SearchRequest, page: Sequence[Rescored]) -> list[Hit]:
-        """In the page's order. What has been deleted since the first stage is left out."""
+    async def _contents(
+        self, scope: Scope, request: SearchRequest, page: Sequence[Rescored], closeups: Sequence[Closeup]
+    ) -> list[Hit]:
+        """In the page's order, without what has gone by the time it is read."""
         ids = [one.episode_id for one in page]
-        if not ids:
-            return []
-        if request.explain:
-            hits = (await self._store.find(queries.explained(scope, request, ids), fresh=False)).hits
-        else:
-            hits = await self._store.read(scope, ids)
-        by_id = {hit.id: hit for hit in hits}
+        by_id: dict[str, Hit] = {}
+        if not request.explain:
+            shown = {one.candidate.episode_id: one.shown for one in closeups}
+            by_id = {
+                episode_id: Hit(episode_id, source, 0.0, [], {}, None)
+                for episode_id in ids
+                if (source := shown[episode_id]) is not None
+            }
+        if missing := [episode_id for episode_id in ids if episode_id not in by_id]:
+            if request.explain:
+                read = (await self._store.find(queries.explained(scope, request, missing), fresh=False)).hits
+            else:
+                read = await self._store.read(scope, missing)
+            by_id |= {hit.id: hit for hit in read}
         return [by_id[episode_id] for episode_id in ids if episode_id in by_id]
 
     async def _beyond(self, wanted: _Wanted, end: int) -> Ranked:

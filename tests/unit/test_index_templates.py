@@ -68,6 +68,7 @@ QUERIES: dict[str, ScopedQuery] = {
     ),
     "candidates": queries.candidates(SCOPE, request(), MEANING, ALL_PARTS, CURVES, 200, ordered=True),
     "closely": queries.closely(SCOPE, [ID]),
+    "closely, short ones": queries.closely(SCOPE, [ID], short_tokens=500),
     "explained": queries.explained(SCOPE, request(explain=True), [ID]),
     "beside": queries.beside(SCOPE, ID, 0, 0, 2, later=True),
     "in_scope": queries.in_scope(SCOPE, request()),

@@ -31,7 +31,7 @@ async def look(closeups: Closeups, store: Counting, client: Client, model: Encod
     hits = (await store.find(queries.newest(scope, SearchRequest(limit=50)))).hits
     store.asked = 0
     found = await closeups.of(scope, hits, model.info.model_id)
-    return [candidate for candidate, _ in found], store.asked
+    return [one.candidate for one in found], store.asked
 
 
 async def test_an_episode_is_read_once_and_again_when_it_has_changed(
@@ -67,7 +67,7 @@ async def test_what_goes_between_both_stages_is_left_out(
     await client.data("DELETE", f"/memory/{ids[1]}")
     await store.freshen(scope)
     found = await Closeups(store, 10).of(scope, hits, model.info.model_id)
-    assert [candidate.episode_id for candidate, _ in found] == [ids[2], ids[0]]
+    assert [one.candidate.episode_id for one in found] == [ids[2], ids[0]]
 
 
 async def test_only_so_many_are_remembered_and_none_for_another_model(
