@@ -156,6 +156,9 @@ class SearchRequest(Input):
     include_context: int = Field(
         0, ge=0, le=NEIGHBOURS_MAX, description="Show so many turns of its session before and after each result."
     )
+    collapse: bool = Field(
+        False, description="Show near-duplicates once, with their number; reaches the best 200 results."
+    )
     min_score: float = Field(0, ge=0, le=1, description="Leave out what scores less.")
     at: UtcDateTime | None = Field(None, description="The moment that recency is counted from; default now.")
 
@@ -304,11 +307,13 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class DetailedResult(SearchResult):
     """With what was asked for beside it. explanation: the parts of its score. matched: words of its content that the
-    query has too, in any form. context: the turns around it, of a result in a session."""
+    query has too, in any form. context: the turns around it, of a result in a session. duplicates: how many
+    near-duplicates it stands for."""
 
     explanation: Explanation | None = None
     matched: list[str] | None = None
     context: Surroundings | None = None
+    duplicates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

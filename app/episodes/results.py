@@ -15,13 +15,15 @@ from app.types import from_iso
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """Hits in their final order. total: how many could be paged through. mix: None where nothing was
-    scored and the order is by time. closely: by id, those that went through the second stage."""
+    scored and the order is by time. closely: by id, those that went through the second stage. duplicates: by id, how
+    many each stands for; None where none were collapsed."""
 
     hits: list[Hit]
     total: int
     mix: Mix | None
     curves: Curves
     closely: Mapping[str, Rescored] = field(default_factory=dict)
+    duplicates: Mapping[str, int] | None = None
 
     def scores_end_before(self, end: int) -> bool:
         """Whether a group of equal scores that reaches over position `end` is whole."""
@@ -77,7 +79,7 @@ def _result(
         metadata=source.get("metadata") or {},
     )
     explained = explained and found.mix is not None
-    if not explained and around is None:
+    if not explained and around is None and found.duplicates is None:
         return plain
     explanation = None
     if explained:
@@ -97,4 +99,5 @@ def _result(
         explanation,
         list(hit.marked) if explained else None,
         around.get(hit.id) if around is not None else None,
+        found.duplicates[hit.id] if found.duplicates is not None else None,
     )

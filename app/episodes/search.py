@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.elastic.index import Found, Hit
@@ -22,6 +22,7 @@ from app.elastic.scope import Scope, ScopedQuery
 from app.embedding import EncodedQuery, ModelInfo, QueryEmbedder
 from app.episodes import queries
 from app.episodes.closeups import Closeup, Closeups
+from app.episodes.duplicates import collapse
 from app.episodes.models import Mix, SearchRequest, SearchResults, mix_of
 from app.episodes.queries import ORDER_COLUMNS, Meaning
 from app.episodes.ranking import Curves, scoring_moment
@@ -74,7 +75,7 @@ class EpisodeSearch:
         """Find episodes. Raises ValidationFailed when the times are out of order, and Unavailable."""
         check_times(request.from_time, request.to_time)
         began = time.perf_counter()
-        found = await self._ranked(scope, request)
+        found = await (self._collapsed if request.collapse else self._ranked)(scope, request)
         turns = request.include_context
         around = await self._store.around(scope, found.hits, turns) if turns else None
         took_ms = int((time.perf_counter() - began) * 1000)
@@ -98,6 +99,19 @@ class EpisodeSearch:
         if mix.semantic == 0 or far:
             return await self._first_stage(wanted, request)
         return await self._both_stages(wanted)
+
+    async def _collapsed(self, scope: Scope, request: SearchRequest) -> Ranked:
+        """A page of the best results without near-duplicates; as many of those as there are candidates."""
+        best = await self._ranked(scope, request.model_copy(update={"offset": 0, "limit": CANDIDATES}))
+        texts = [(hit.source["role"], hit.source["content"]) for hit in best.hits]
+        kept = await asyncio.to_thread(collapse, texts)
+        page = kept[request.offset : request.offset + request.limit]
+        return replace(
+            best,
+            hits=[best.hits[place] for place, _ in page],
+            total=len(kept),
+            duplicates={best.hits[place].id: count for place, count in page},
+        )
 
     async def _both_stages(self, wanted: _Wanted) -> Ranked:
         request = wanted.request

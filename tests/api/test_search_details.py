@@ -150,3 +150,44 @@ async def test_pages_join_where_the_second_stage_ends(unembedded: Client, embed:
 async def test_what_is_out_of_bounds_is_refused(member: Client, field: str, value: Any) -> None:
     error = await member.error("POST", "/memory/search", 422, json={"query": "x", field: value})
     assert error["details"]["errors"][0]["loc"] == ["body", field]
+
+
+REPEATED = "The spare key of the boat house hangs behind the third oar on the left"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_near_duplicates_are_shown_once_with_their_number(organisation: Client, embed: Embed, mode: str) -> None:
+    said = [REPEATED, REPEATED + ".", REPEATED.upper(), REPEATED.replace("third", "4th"), "Who has the boat key?"]
+    for text in said:
+        await organisation.store(text)
+    await organisation.store(REPEATED, role="assistant")
+    await embed()
+    asked = {"query": "key of the boat house", "search_mode": mode}
+    assert (await organisation.search(**asked))["total"] == 6
+    found = await organisation.search(**asked, collapse=True)
+    shown = {(result["content"].casefold().rstrip("."), result["role"]): result for result in found["results"]}
+    assert {key: result["duplicates"] for key, result in shown.items()} == {
+        (REPEATED.casefold(), "user"): 2,
+        (REPEATED.casefold(), "assistant"): 0,
+        (said[3].casefold(), "user"): 0,
+        ("who has the boat key?", "user"): 0,
+    }
+    assert found["total"] == 4
+    scores = [result["score"] for result in found["results"]]
+    assert scores == sorted(scores, reverse=True)
+    pages = [await organisation.search(**asked, collapse=True, limit=1, offset=offset) for offset in range(5)]
+    assert [page["results"] for page in pages] == [[result] for result in found["results"]] + [[]]
+
+
+async def test_without_words_the_newest_of_what_was_said_again_is_shown(organisation: Client) -> None:
+    await talk(organisation, ["Good morning", "What is the weather like?", "Good morning!"])
+    found = await organisation.search(collapse=True, explain=True, include_context=1)
+    assert texts(found["results"]) == ["Good morning!", "What is the weather like?"]
+    assert [result["duplicates"] for result in found["results"]] == [1, 0]
+    assert texts(found["results"][0]["context"]["before"]) == ["What is the weather like?"]
+
+
+async def test_results_are_plain_unless_something_is_asked_for_beside_them(organisation: Client) -> None:
+    await organisation.store("Good morning")
+    (result,) = (await organisation.search("morning", search_mode="keyword"))["results"]
+    assert not {"duplicates", "context", "matched", "explanation"} & set(result)

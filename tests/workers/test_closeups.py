@@ -87,3 +87,25 @@ async def test_only_so_many_are_remembered_and_none_for_another_model(
     store.asked = 0
     await enough.of(scope, hits, "another model")
     assert store.asked == 5
+
+
+async def test_what_results_show_of_short_episodes_is_remembered_and_of_long_ones_read(
+    client: Client, core: Core, worker: NewWorker, model: Encoder
+) -> None:
+    store = EpisodeStore(core.engine, core.once)
+    short = await client.store("a few words", tags=["a"], metadata={"k": 1})
+    wide = await client.store("a few words", metadata={"k": "v" * 3_000})
+    long = await client.store("a few words " * 400)
+    scope = Scope(client.org_id, client.user_id)
+    hits = (await store.find(queries.newest(scope, SearchRequest()))).hits
+    closeups = Closeups(store, 10)
+    for _ in range(2):
+        found = {one.candidate.episode_id: one for one in await closeups.of(scope, hits, model.info.model_id)}
+        assert [episode_id for episode_id, one in found.items() if one.shown is not None] == [short]
+        assert (found[short].shown or {})["metadata"] == {"k": 1}
+        assert list(found) == [long, wide, short]
+    await worker().embed()
+    for query in ("a few words", "words"):
+        results = (await client.search(query))["results"]
+        assert {one["episode_id"]: len(one["content"]) for one in results} == {short: 11, wide: 11, long: 12 * 400}
+        assert {one["episode_id"]: len(str(one["metadata"].get("k", ""))) for one in results}[wide] == 3_000
