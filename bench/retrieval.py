@@ -42,7 +42,7 @@ _TURN_EVERY = timedelta(seconds=30)
 _EMBEDDED_WITHIN_S = 1_800
 _SPEAKERS = ("user", "assistant")
 
-NO_LIFTS = Tuning(next_turn=0, session=0, says_much=0, states=0, named=0)
+NO_LIFTS = Tuning(next_turn=0, session=0, says_much=0, states=0, named=0, dated=0)
 LEVERS: dict[str, Tuning] = {
     "all": DEFAULT_TUNING,
     "without tokens": replace(DEFAULT_TUNING, tokens=False),
@@ -51,6 +51,7 @@ LEVERS: dict[str, Tuning] = {
     "without the length": replace(DEFAULT_TUNING, says_much=0),
     "questions as good as statements": replace(DEFAULT_TUNING, states=0),
     "whoever is named": replace(DEFAULT_TUNING, named=0),
+    "whenever it was said": replace(DEFAULT_TUNING, dated=0),
     "without any lift": NO_LIFTS,
     "without lifts and tokens": replace(NO_LIFTS, tokens=False),
 }

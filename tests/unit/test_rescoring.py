@@ -24,7 +24,7 @@ CURVES = Curves(0.7, 0.92, 30.0 * DAY_MS, 10_000 * DAY_MS)
 NONE = np.empty((0, DIMS), dtype=np.float32)
 Found = tuple[Candidate, float]
 PLAIN: Found = (Candidate("plain", "session", 1_000, 1, "user", None, 8, True, None, b""), 0.3)
-NOTHING = Tuning(tokens=False, next_turn=0, session=0, says_much=0, states=0, named=0)
+NOTHING = Tuning(tokens=False, next_turn=0, session=0, says_much=0, states=0, named=0, dated=0)
 
 words = st.text(max_size=40)
 candidates = st.lists(
@@ -146,6 +146,19 @@ def test_who_is_named_is_lifted_where_no_other_is(query: str, lifted: set[str]) 
     ]
     found = scores(given_, query, dataclasses.replace(NOTHING, named=0.1))
     assert {episode_id for episode_id, score in found.items() if score > 0.3} == lifted
+
+
+def test_what_was_said_about_when_the_query_names_is_lifted() -> None:
+    on_day_5, on_day_12, long_after = (
+        other(episode_id=name, created_ms=day * DAY_MS)
+        for name, day in (("then", 5), ("a week later", 12), ("not", 99))
+    )
+    given_ = [on_day_5, on_day_12, long_after]
+    found = scores(given_, "What was it on 6 January 1970?", dataclasses.replace(NOTHING, dated=0.1))
+    assert found["then"] == pytest.approx(0.3 + 0.7 * 0.9 * 0.1)
+    assert found["a week later"] == pytest.approx(0.3 + 0.7 * 0.9 * 0.05)
+    assert found["not"] == 0.3
+    assert set(scores(given_, "What was it?", dataclasses.replace(NOTHING, dated=0.1)).values()) == {0.3}
 
 
 @pytest.mark.parametrize(
