@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from app.settings import Settings
-from bench import embedding, latency, maintenance, report, retrieval, search, stack, store, vector_index
+from bench import embedding, importing, latency, maintenance, report, retrieval, search, stack, store, vector_index
 from bench.report import Section
 
 _EMBEDDING_DOCUMENTS = 96
@@ -47,6 +47,12 @@ def _latency(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
     """From store to found"""
     figures = latency.run(settings)
     return figures, latency.table(figures)
+
+
+def _importing(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
+    """Searches while an import is embedded"""
+    figures = importing.run(settings)
+    return figures, importing.table(figures)
 
 
 def _embedding(_: Settings, __: argparse.Namespace) -> tuple[object, str]:
@@ -84,6 +90,7 @@ PARTS: dict[str, tuple[Part, object]] = {
     "store": (_store, store),
     "search": (_search, search),
     "latency": (_latency, latency),
+    "importing": (_importing, importing),
     "embedding": (_embedding, embedding),
     "vector_index": (_vector_index, vector_index),
     "maintenance": (_maintenance, maintenance),

@@ -1,4 +1,4 @@
-"""Clients that send HTTP requests as fast as they are answered, in a process of their own.
+"""Clients that send HTTP requests, as fast as they are answered or at times of their own, in a process of their own.
 
 http.client costs a core about 0.15 ms a request, several times less than an asynchronous client, and the cores are
 shared with what is measured. The same clients measure the service and bare Elasticsearch.
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 TIMEOUT_S = 600.0
 # The server closes connections of clients that it takes for others by their default name.
 USER_AGENT = "remembr-bench"
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ class Load:
         """
         return self._pool.submit(_run, url, clients, dict(headers or {})).result()
 
+    def arrive(
+        self, url: str, requests: Sequence[Request], per_s: float, headers: Mapping[str, str] | None = None
+    ) -> Measured:
+        """Each request at its time, `per_s` a second, whether or not those before it were answered; seconds count from
+        that time, so that waiting in line is in them. Up to 64 at once. Raises as `run`."""
+        return self._pool.submit(_arrive, url, requests, per_s, dict(headers or {})).result()
+
 
 @contextmanager
 def load() -> Iterator[Load]:
@@ -105,6 +113,25 @@ def _run(url: str, clients: Sequence[Sequence[Request]], headers: Mapping[str, s
         began = time.perf_counter()
         seconds = [second for each in running for second in each.result()]
         return Measured(seconds, time.perf_counter() - began)
+
+
+def _arrive(url: str, requests: Sequence[Request], per_s: float, headers: Mapping[str, str]) -> Measured:
+    parts = urlsplit(url)
+    own = threading.local()
+
+    def send_late(request: Request, due: float) -> float:
+        if not hasattr(own, "connection"):
+            own.connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
+        _send(own.connection, parts.path, request, headers)
+        return time.perf_counter() - due
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        sent, began = [], time.perf_counter()
+        for number, request in enumerate(requests):
+            due = began + number / per_s
+            time.sleep(max(0.0, due - time.perf_counter()))
+            sent.append(threads.submit(send_late, request, due))
+        return Measured([each.result() for each in sent], time.perf_counter() - began)
 
 
 def _send(connection: http.client.HTTPConnection, base: str, request: Request, headers: Mapping[str, str]) -> bytes:
