@@ -22,6 +22,8 @@ _MONTHS = {form: number for number, name in enumerate(_NAMES, 1) for form in (na
 # Words of everyday: a month only beside a number, or behind a word that says so.
 _EVERYDAY = {"may", "march", "mar", "jan", "dec", "sep"}
 _BEFORE_MONTHS = {"in", "on", "during", "since", "until", "of", "by", "before", "after", "early", "late", "mid", "last"}
+_READ_CHARS = 2_000
+_PERIODS_MAX = 8
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(\d\d)(?:-(\d\d))?\b")
 _TOKEN = re.compile(r"\w+")
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -53,7 +55,8 @@ class Period:
 
 
 def named(text: str) -> list[Period]:
-    """The periods that a text names, in English or as ISO 8601 dates."""
+    """The periods that a text names, in English or as ISO 8601 dates: the first few of them, near its beginning."""
+    text = text[:_READ_CHARS]
     found = [period for match in _ISO.finditer(text) if (period := _of_iso(match)) is not None]
     words = _TOKEN.findall(_ISO.sub(" ", text).casefold())
     years_used: set[int] = set()
@@ -71,7 +74,7 @@ def named(text: str) -> list[Period]:
         for place, word in enumerate(words)
         if _YEAR.fullmatch(word) and place not in years_used
     ]
-    return found
+    return found[:_PERIODS_MAX]
 
 
 def nearness(said: Sequence[date], periods: Sequence[Period]) -> list[float]:

@@ -83,6 +83,11 @@ def test_it_falls_day_by_day(period: Period, said: date) -> None:
     assert abs(today - tomorrow) <= 1 / NEAR_DAYS + 1e-9
 
 
+def test_of_a_text_full_of_dates_a_few_are_read() -> None:
+    assert len(named("3 May 2023, " * 10_000)) == 8
+    assert named("x " * 10_000 + "3 May 2023") == []
+
+
 @given(st.text())
 def test_any_text_can_be_read(text: str) -> None:
     for period in named(text):
