@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 
@@ -87,6 +88,8 @@ async def test_what_waits_is_counted_with_its_age(
     await embed()
     await organisation.store("this waits")
     await organisation.search()
+    # Ages are told in tenths of a second.
+    await asyncio.sleep(0.2)
     await note_backlog(worker_container)
     waiting = await samples(base_url)
     assert waiting["remembr_waiting[('what', 'embeddings')]"] >= 1
