@@ -14,8 +14,10 @@ from app.errors import EngineError
 _encoder: Encoder | None = None
 
 
-def initialise() -> None:
-    """Tie the child's life to its parent's."""
+def initialise(niceness: int) -> None:
+    """Tie the child's life to its parent's, and let others go before it. niceness: 0 to 19, where there is such."""
+    if niceness and hasattr(os, "nice"):
+        os.nice(niceness)
     # Ctrl-C and a supervisor's SIGTERM reach the whole group; the parent ends the child in its own order.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -24,6 +24,8 @@ LOAD_TIMEOUT_S = 1_800.0
 QUERY_TIMEOUT_S = 10.0
 # 64 texts of 512 tokens take 10 s on an idle core.
 BATCH_TIMEOUT_S = 120.0
+# Documents can wait, searches on the same machine can't (bench/importing.py).
+DOCUMENTS_NICENESS = 10
 
 
 @asynccontextmanager
@@ -49,6 +51,7 @@ async def open_document_embedder(settings: Settings) -> AsyncIterator[DocumentEm
         functools.partial(load_sentence, ModelSpec.of(settings)),
         load_timeout_s=LOAD_TIMEOUT_S,
         timeout_s=BATCH_TIMEOUT_S,
+        niceness=DOCUMENTS_NICENESS,
     )
     embedder = DocumentEmbedder(encoder)
     try:

@@ -36,14 +36,18 @@ class ProcessEncoder:
     Calls run one after the other.
     """
 
-    def __init__(self, make: Callable[[], Encoder], *, load_timeout_s: float, timeout_s: float) -> None:
+    def __init__(
+        self, make: Callable[[], Encoder], *, load_timeout_s: float, timeout_s: float, niceness: int = 0
+    ) -> None:
         """Use `start`. make: picklable, makes the encoder in the child.
 
-        load_timeout_s: for fetching and loading. timeout_s: for one encoding; then the child is killed.
+        load_timeout_s: for fetching and loading. timeout_s: for one encoding; then the child is killed. niceness: of
+        the child, above this process's.
         """
         self._make = make
         self._load_timeout_s = load_timeout_s
         self._timeout_s = timeout_s
+        self._niceness = niceness
         self._worker: _Worker | None = None
         self._info: ModelInfo | None = None
         self._closed = False
@@ -51,9 +55,11 @@ class ProcessEncoder:
         self._turn = asyncio.Lock()
 
     @classmethod
-    async def start(cls, make: Callable[[], Encoder], *, load_timeout_s: float, timeout_s: float) -> ProcessEncoder:
+    async def start(
+        cls, make: Callable[[], Encoder], *, load_timeout_s: float, timeout_s: float, niceness: int = 0
+    ) -> ProcessEncoder:
         """Spawn the child and wait until the model is loaded. Raises EngineError when it can't be."""
-        encoder = cls(make, load_timeout_s=load_timeout_s, timeout_s=timeout_s)
+        encoder = cls(make, load_timeout_s=load_timeout_s, timeout_s=timeout_s, niceness=niceness)
         await encoder._ready()
         return encoder
 
@@ -108,7 +114,7 @@ class ProcessEncoder:
         if self._worker is not None and not await self._worker.answers(self._timeout_s):
             await self._discard()
         if self._worker is None:
-            worker = _Worker()
+            worker = _Worker(self._niceness)
             try:
                 worker.pid = await worker.run(_SPAWN_TIMEOUT_S, child.pid)
                 self._info = await worker.run(self._load_timeout_s, child.load, self._make)
@@ -139,10 +145,10 @@ class ProcessEncoder:
 class _Worker:
     """One spawned child."""
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int) -> None:
         # Forking a process that runs threads (ONNX Runtime, tokenizers) may deadlock the child.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=child.initialise)
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=child.initialise, initargs=(niceness,))
         self.pid: int | None = None
 
     async def run(self, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

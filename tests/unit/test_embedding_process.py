@@ -126,6 +126,19 @@ async def test_an_idle_child_that_was_killed_is_noticed(encoder: ProcessEncoder)
     assert (await encoder.encode_query("abc")).vector.tolist() == [3, 3]
 
 
+async def test_a_child_lets_others_go_first_and_so_does_the_next_one() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    started = await ProcessEncoder.start(MAKE, load_timeout_s=30, timeout_s=2, niceness=3)
+    try:
+        for _ in range(2):
+            await started.encode_query("a")
+            assert started.pid is not None
+            assert os.getpriority(os.PRIO_PROCESS, started.pid) == min(19, own + 3)
+            os.kill(started.pid, signal.SIGKILL)
+    finally:
+        await started.close()
+
+
 async def test_only_the_poison_fails(encoder: ProcessEncoder) -> None:
     embedder = DocumentEmbedder(encoder)
     results = await embedder.encode(list(map(Passage, ("a", "raise", "bc", "die", "nan", "abc"))))
