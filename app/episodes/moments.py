@@ -1,6 +1,7 @@
-"""Days, months and years that a query names, and how near to them something was said.
+"""Days, weeks, months and years that a query names, and how near to them something was said.
 
-What is asked about a month was said in it, or soon before or after. A month without a year is that of any year.
+What is asked about a month was said in it, or soon before or after. A month without a year is that of any year; what
+is relative ("yesterday", "last week", "3 days ago") counts from the moment that recency counts from.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 NEAR_DAYS = 14
-"""How many days before and after it something is still near, ever less so."""
+"""How many days before and after a date something is still near, ever less so."""
 
 _NAMES = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -28,6 +29,10 @@ _ISO = re.compile(r"\b((?:19|20)\d\d)-(\d\d)(?:-(\d\d))?\b")
 _TOKEN = re.compile(r"\w+")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?")
+_AGO = re.compile(r"\b(\d{1,3}|a|an|one|two|three) (day|week|month|year)s? ago\b")
+_COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
+_LAST = re.compile(r"\b(this|last|past) (week|month|year)\b")
+_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,10 @@ class Period:
     month: int | None
     day: int | None
 
-    def distance(self, said: date) -> int:
-        """Days between it and a day; 0 within it."""
+    def nearness(self, said: date) -> float:
+        """0..1: 1 within it, 0 from `NEAR_DAYS` on."""
         years = [self.year] if self.year else range(max(1, said.year - 1), min(9999, said.year + 1) + 1)
-        return min(_days_off(said, *self._ends(year)) for year in years)
+        return max(0.0, 1 - min(_days_off(said, *self._ends(year)) for year in years) / NEAR_DAYS)
 
     def _ends(self, year: int) -> tuple[date, date]:
         if self.month is None:
@@ -54,10 +59,23 @@ class Period:
         return day, day
 
 
-def named(text: str) -> list[Period]:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From one day to another, both in it. near_days: of yesterday one knows better when it was than of a date."""
+
+    first: date
+    last: date
+    near_days: int
+
+    def nearness(self, said: date) -> float:
+        """0..1: 1 within it, 0 from `near_days` on."""
+        return max(0.0, 1 - _days_off(said, self.first, self.last) / self.near_days)
+
+
+def named(text: str, today: date) -> list[Period | Span]:
     """The periods that a text names, in English or as ISO 8601 dates: the first few of them, near its beginning."""
     text = text[:_READ_CHARS]
-    found = [period for match in _ISO.finditer(text) if (period := _of_iso(match)) is not None]
+    found: list[Period | Span] = [period for match in _ISO.finditer(text) if (period := _of_iso(match)) is not None]
     words = _TOKEN.findall(_ISO.sub(" ", text).casefold())
     years_used: set[int] = set()
     for place, word in enumerate(words):
@@ -74,17 +92,46 @@ def named(text: str) -> list[Period]:
         for place, word in enumerate(words)
         if _YEAR.fullmatch(word) and place not in years_used
     ]
-    return found[:_PERIODS_MAX]
+    return [*_relative(text.casefold(), today), *found][:_PERIODS_MAX]
 
 
-def nearness(said: Sequence[date], periods: Sequence[Period]) -> list[float]:
-    """0..1 for each day: 1 within a period, 0 from `NEAR_DAYS` on."""
-    known: dict[date, float] = {}
-    for day in said:
-        if day not in known:
-            off = min(period.distance(day) for period in periods)
-            known[day] = max(0.0, 1 - off / NEAR_DAYS)
+def nearness(said: Sequence[date], periods: Sequence[Period | Span]) -> list[float]:
+    """0..1 for each day: how near it is to the nearest of the periods, of which there is at least one."""
+    known = {day: max(period.nearness(day) for period in periods) for day in set(said)}
     return [known[day] for day in said]
+
+
+def _relative(text: str, today: date) -> list[Period | Span]:
+    found: list[Period | Span] = []
+    for word, back in (("today", 0), ("yesterday", 1)):
+        if re.search(rf"\b{word}\b", text):
+            found.append(_back(today, back, back, 2))
+    for match in _AGO.finditer(text):
+        unit = _DAYS[match[2]]
+        days = (_COUNTS.get(match[1]) or int(match[1])) * unit
+        # Nobody counts weeks to the day, nor months to the week.
+        loose = unit // 4
+        found.append(_back(today, days + loose, days - loose, _near(unit)))
+    for match in _LAST.finditer(text):
+        unit = _DAYS[match[2]]
+        if match[2] == "year":
+            year = today.year - (match[1] == "last")
+            found.append(Period(max(1, year), None, None))
+        else:
+            # "Last week" is the one before this one as often as the last seven days.
+            found.append(_back(today, unit if match[1] == "this" else 2 * unit, 0, _near(unit)))
+    return found
+
+
+def _near(unit_days: int) -> int:
+    return min(NEAR_DAYS, max(2, unit_days))
+
+
+def _back(today: date, most: int, least: int, near_days: int) -> Span:
+    def day(back: int) -> date:
+        return date.fromordinal(max(1, today.toordinal() - back))
+
+    return Span(day(most), day(least), near_days)
 
 
 def _beside(words: Sequence[str], place: int) -> tuple[int | None, int | None, int | None]:

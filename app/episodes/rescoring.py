@@ -26,7 +26,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,7 +151,7 @@ def rescore(
         + tuning.says_much * _says_much(candidates)
         + tuning.states * np.array([not candidate.is_question for candidate in candidates])
         + tuning.named * _named(candidates, words)
-        + tuning.dated * _dated(candidates, words)
+        + tuning.dated * _dated(candidates, words, curves)
     )
     rescored = [
         Rescored(candidate.episode_id, float(one), float(other))
@@ -208,13 +208,17 @@ def _named(candidates: Sequence[Candidate], words: str) -> Scores:
     return np.zeros(len(candidates))
 
 
-def _dated(candidates: Sequence[Candidate], words: str) -> Scores:
+def _dated(candidates: Sequence[Candidate], words: str, curves: Curves) -> Scores:
     """How near it was said to a day, month or year that the query names."""
-    periods = moments.named(words)
+    # The moment is rounded up to the hour, at the end of a day to the next.
+    periods = moments.named(words, _day(curves.now_ms - 1))
     if not periods:
         return np.zeros(len(candidates))
-    days = [(_EPOCH + timedelta(milliseconds=candidate.created_ms)).date() for candidate in candidates]
-    return np.array(moments.nearness(days, periods))
+    return np.array(moments.nearness([_day(candidate.created_ms) for candidate in candidates], periods))
+
+
+def _day(moment_ms: int) -> date:
+    return (_EPOCH + timedelta(milliseconds=moment_ms)).date()
 
 
 def _best_first(pair: tuple[Rescored, Candidate]) -> tuple[float, int, int, str]:

@@ -191,3 +191,19 @@ async def test_results_are_plain_unless_something_is_asked_for_beside_them(organ
     await organisation.store("Good morning")
     (result,) = (await organisation.search("morning", search_mode="keyword"))["results"]
     assert not {"duplicates", "context", "matched", "explanation"} & set(result)
+
+
+async def test_what_was_said_when_the_query_says_comes_first(organisation: Client, embed: Embed) -> None:
+    for day in range(4):
+        said = START - timedelta(days=day)
+        await organisation.store("I planned a walk by the river", created_at=said.isoformat(), metadata={"ago": day})
+    await embed()
+    at = (START + timedelta(hours=1)).isoformat()
+
+    async def first(query: str) -> int:
+        return int((await organisation.search(query, at=at))["results"][0]["metadata"]["ago"])
+
+    assert await first("What did I plan?") == 0
+    assert await first("What did I plan yesterday?") == 1
+    assert await first("What did I plan 3 days ago?") == 3
+    assert await first("What did I plan on 27 February?") == 2

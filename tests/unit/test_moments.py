@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.episodes.moments import NEAR_DAYS, Period, named, nearness
+from app.episodes.moments import NEAR_DAYS, Period, Span, named, nearness
+
+TODAY = date(2026, 4, 22)
 
 periods = st.builds(
     Period,
@@ -43,7 +45,35 @@ periods = st.builds(
     ],
 )
 def test_what_a_query_names(text: str, expected: list[Period]) -> None:
-    assert named(text) == expected
+    assert named(text, TODAY) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What did I say today?", [Span(TODAY, TODAY, 2)]),
+        ("Yesterday", [Span(date(2026, 4, 21), date(2026, 4, 21), 2)]),
+        ("3 days ago", [Span(date(2026, 4, 19), date(2026, 4, 19), 2)]),
+        ("a week ago", [Span(date(2026, 4, 14), date(2026, 4, 16), 7)]),
+        ("two months ago", [Span(date(2026, 2, 14), date(2026, 2, 28), 14)]),
+        ("last week", [Span(date(2026, 4, 8), TODAY, 7)]),
+        ("this week", [Span(date(2026, 4, 15), TODAY, 7)]),
+        ("over the past month", [Span(date(2026, 2, 21), TODAY, 14)]),
+        ("last year", [Period(2025, None, None)]),
+        ("this year", [Period(2026, None, None)]),
+        ("long ago", []),
+        ("the last weeks of it", []),
+    ],
+)
+def test_what_is_relative_counts_from_today(text: str, expected: list[Period | Span]) -> None:
+    assert named(text, TODAY) == expected
+
+
+@pytest.mark.parametrize("today", [date.min, date.max])
+def test_time_has_a_beginning_and_an_end(today: date) -> None:
+    for text in ("yesterday", "999 years ago", "last week", "last year", "this year", "in June"):
+        for period in named(text, today):
+            assert 0 <= period.nearness(today) <= 1
 
 
 @pytest.mark.parametrize(
@@ -65,6 +95,11 @@ def test_how_near_something_was_said(period: Period, said: date, near: float) ->
     assert nearness([said], [period]) == [pytest.approx(near)]
 
 
+def test_what_is_recent_is_near_by_days() -> None:
+    days = [TODAY - timedelta(days=back) for back in (0, 1, 2, 3)]
+    assert nearness(days, named("What did I say yesterday?", TODAY)) == [0.5, 1, 0.5, 0]
+
+
 def test_the_nearest_of_several_counts() -> None:
     days = [date(2023, 8, 11), date(2023, 8, 15), date(2023, 10, 1)]
     assert nearness(days, [Period(2023, 8, 11), Period(2023, 8, 15)]) == [1, 1, 0]
@@ -84,11 +119,11 @@ def test_it_falls_day_by_day(period: Period, said: date) -> None:
 
 
 def test_of_a_text_full_of_dates_a_few_are_read() -> None:
-    assert len(named("3 May 2023, " * 10_000)) == 8
-    assert named("x " * 10_000 + "3 May 2023") == []
+    assert len(named("3 May 2023, " * 10_000, TODAY)) == 8
+    assert named("x " * 10_000 + "3 May 2023", TODAY) == []
 
 
 @given(st.text())
 def test_any_text_can_be_read(text: str) -> None:
-    for period in named(text):
+    for period in named(text, TODAY):
         assert nearness([date(2024, 2, 29)], [period])[0] <= 1
