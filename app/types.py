@@ -18,6 +18,7 @@ METADATA_MAX_DEPTH = 20
 
 # A `+` that was not escaped in a query string arrives as a space.
 _SPACED_OFFSET = re.compile(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_DATE = re.compile(r"^\d{4}-\d\d-\d\d")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,7 +32,12 @@ def utc_now() -> datetime:
 def epoch_ms(moment: datetime) -> int:
     """Whole milliseconds since 1970-01-01 UTC, rounded down."""
     # In whole numbers: seconds as a float lose a millisecond now and then.
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_epoch_ms(moment_ms: int) -> datetime:
+    """Inverse of `epoch_ms`, in UTC."""
+    return _EPOCH + timedelta(milliseconds=moment_ms)
 
 
 def iso(moment: datetime) -> str:

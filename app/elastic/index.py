@@ -156,7 +156,7 @@ class ScopedIndex:
         )
         async with aclosing(answers):
             async for answer in answers:
-                yield _found(answer).hits
+                yield _found(answer, query.columns).hits
 
     async def count(self, query: ScopedQuery, *, fresh: bool = True) -> int:
         """How many documents the query matches."""
@@ -274,7 +274,9 @@ class ScopedIndex:
         for response in answer.body["responses"]:
             if "error" in response:
                 raise item_error(response["error"], "searching", response["status"])
-        return [_found(response) for response in answer.body["responses"]]
+        return [
+            _found(response, query.columns) for query, response in zip(queries, answer.body["responses"], strict=True)
+        ]
 
     def _write(
         self,

@@ -28,14 +28,11 @@ _SHORT_BYTES = 2_048
 
 @dataclass(frozen=True, slots=True)
 class Closeup:
-    """score: of the first stage. shown: `queries.PUBLIC_FIELDS` of a short one; None has to be read."""
+    """revision: that it was read in. shown: `queries.PUBLIC_FIELDS` of a short one; None has to be read."""
 
+    revision: Revision | None
     candidate: Candidate
-    score: float
     shown: JsonObject | None
-
-
-_Known = tuple[Revision | None, Candidate, JsonObject | None]
 
 
 class Closeups:
@@ -44,11 +41,11 @@ class Closeups:
     def __init__(self, store: EpisodeStore, size: int) -> None:
         self._store = store
         self._size = size
-        self._remembered: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str], Closeup] = OrderedDict()
 
-    async def of(self, scope: Scope, hits: Sequence[Hit], model_id: str) -> list[Closeup]:
-        """Of each hit, in order, without those that have gone since. model_id: whose tokens are wanted. Raises
-        Unavailable."""
+    async def of(self, scope: Scope, hits: Sequence[Hit], model_id: str) -> list[tuple[Closeup, float]]:
+        """Each hit's, with its score, in order, without those that have gone since. model_id: whose tokens are wanted.
+        Raises Unavailable."""
         found = {hit.id: known for hit in hits if (known := self._get(hit, model_id)) is not None}
         missing = [hit.id for hit in hits if hit.id not in found]
         metrics.CLOSEUPS.labels("cache").inc(len(found))
@@ -59,18 +56,18 @@ class Closeups:
                 read = await self._store.find(queries.closely(scope, missing, short_tokens=short_tokens), fresh=False)
                 found |= {hit.id: self._put(hit, model_id) for hit in read.hits}
                 missing = [episode_id for episode_id in missing if episode_id not in found]
-        return [Closeup(found[hit.id][1], hit.score, found[hit.id][2]) for hit in hits if hit.id in found]
+        return [(found[hit.id], hit.score) for hit in hits if hit.id in found]
 
-    def _get(self, hit: Hit, model_id: str) -> _Known | None:
+    def _get(self, hit: Hit, model_id: str) -> Closeup | None:
         key = (hit.id, model_id)
         known = self._remembered.get(key)
-        if known is None or known[0] != hit.revision:
+        if known is None or known.revision != hit.revision:
             return None
         self._remembered.move_to_end(key)
         return known
 
-    def _put(self, hit: Hit, model_id: str) -> _Known:
-        known = (hit.revision, candidate_of(hit, model_id), _shown(hit))
+    def _put(self, hit: Hit, model_id: str) -> Closeup:
+        known = Closeup(hit.revision, candidate_of(hit, model_id), _shown(hit))
         if self._size and hit.revision is not None:
             self._remembered[(hit.id, model_id)] = known
             if len(self._remembered) > self._size:

@@ -21,7 +21,8 @@ QUERY_WORDS_MAX = 512
 """Words of a query that BM25 looks for: the embedding reads about as many, and clauses are bounded."""
 
 PUBLIC_FIELDS = ("session_id", "content", "role", "created_at", "ordinal", "tags", "metadata")
-ORDER_COLUMNS = ("episode_id", "created_at", "ordinal")
+_ID_COLUMNS = ("episode_id",)
+ORDER_COLUMNS = (*_ID_COLUMNS, "created_at", "ordinal")
 """What equals are ordered by."""
 
 CANDIDATE_FIELDS = (
@@ -101,7 +102,7 @@ def candidates(
         filters=[*request_filters(request), *_semantic_only(request, meaning)],
         sort=BEST_FIRST if ordered else (),
         size=size,
-        columns=ORDER_COLUMNS[:1],
+        columns=_ID_COLUMNS,
         count_up_to=COUNT_MAX,
     )
 
@@ -112,7 +113,7 @@ def closely(scope: Scope, episode_ids: Sequence[str], *, short_tokens: int | Non
     fields: Sequence[str] = CANDIDATE_FIELDS
     if short_tokens is not None:
         filters.append({"range": {"token_count": {"lte": short_tokens}}})
-        fields = tuple(dict.fromkeys((*CANDIDATE_FIELDS, *PUBLIC_FIELDS)))
+        fields = (*CANDIDATE_FIELDS, *PUBLIC_FIELDS)
     return ScopedQuery(scope, filters=filters, size=len(episode_ids), fields=fields)
 
 

@@ -26,7 +26,6 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ from app.episodes import moments
 from app.episodes.embedded import FORM
 from app.episodes.models import Mix
 from app.episodes.ranking import SCORE_DIGITS, VECTOR_SHARE, Curves, recency
-from app.types import epoch_ms, from_iso
+from app.types import epoch_ms, from_epoch_ms, from_iso
 
 SESSION_BEST = 3
 FEW_TOKENS, MANY_TOKENS = 8, 80
@@ -47,7 +46,6 @@ FITTING = 0.1
 
 _TINY = 1e-9
 _WORD = re.compile(r"\w+")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Scores = NDArray[np.float64]
 
@@ -211,14 +209,11 @@ def _named(candidates: Sequence[Candidate], words: str) -> Scores:
 def _dated(candidates: Sequence[Candidate], words: str, curves: Curves) -> Scores:
     """How near it was said to a day, month or year that the query names."""
     # The moment is rounded up to the hour, at the end of a day to the next.
-    periods = moments.named(words, _day(curves.now_ms - 1))
+    periods = moments.named(words, from_epoch_ms(curves.now_ms - 1).date())
     if not periods:
         return np.zeros(len(candidates))
-    return np.array(moments.nearness([_day(candidate.created_ms) for candidate in candidates], periods))
-
-
-def _day(moment_ms: int) -> date:
-    return (_EPOCH + timedelta(milliseconds=moment_ms)).date()
+    days = [from_epoch_ms(candidate.created_ms).date() for candidate in candidates]
+    return np.array(moments.nearness(days, periods))
 
 
 def _best_first(pair: tuple[Rescored, Candidate]) -> tuple[float, int, int, str]:

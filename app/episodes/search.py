@@ -119,7 +119,7 @@ class EpisodeSearch:
         closeups = await self._closeups.of(wanted.scope, first.hits, wanted.meaning.model_id)
         best = await asyncio.to_thread(
             rescore,
-            [(one.candidate, one.score) for one in closeups],
+            [(one.candidate, score) for one, score in closeups],
             request.words,
             wanted.query.tokens,
             wanted.token_scale,
@@ -133,7 +133,7 @@ class EpisodeSearch:
         # Nothing below the candidates scores more than one of them does.
         more = len(fitting) == CANDIDATES and (end > CANDIDATES or request.min_score > 0)
         hits, rest = await asyncio.gather(
-            self._contents(wanted.scope, request, page, closeups),
+            self._contents(wanted.scope, request, page, [one for one, _ in closeups]),
             self._beyond(wanted, end) if more else _nothing(wanted),
         )
         total = max(len(fitting), rest.total) if request.min_score else first.total

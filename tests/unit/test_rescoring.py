@@ -149,11 +149,8 @@ def test_who_is_named_is_lifted_where_no_other_is(query: str, lifted: set[str]) 
 
 
 def test_what_was_said_about_when_the_query_names_is_lifted() -> None:
-    on_day_5, on_day_12, long_after = (
-        other(episode_id=name, created_ms=day * DAY_MS)
-        for name, day in (("then", 5), ("a week later", 12), ("not", 99))
-    )
-    given_ = [on_day_5, on_day_12, long_after]
+    days = {"then": 5, "a week later": 12, "not": 99}
+    given_ = [other(episode_id=name, created_ms=day * DAY_MS) for name, day in days.items()]
     found = scores(given_, "What was it on 6 January 1970?", dataclasses.replace(NOTHING, dated=0.1))
     assert found["then"] == pytest.approx(0.3 + 0.7 * 0.9 * 0.1)
     assert found["a week later"] == pytest.approx(0.3 + 0.7 * 0.9 * 0.05)

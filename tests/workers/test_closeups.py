@@ -31,7 +31,7 @@ async def look(closeups: Closeups, store: Counting, client: Client, model: Encod
     hits = (await store.find(queries.newest(scope, SearchRequest(limit=50)))).hits
     store.asked = 0
     found = await closeups.of(scope, hits, model.info.model_id)
-    return [one.candidate for one in found], store.asked
+    return [one.candidate for one, _ in found], store.asked
 
 
 async def test_an_episode_is_read_once_and_again_when_it_has_changed(
@@ -67,7 +67,7 @@ async def test_what_goes_between_both_stages_is_left_out(
     await client.data("DELETE", f"/memory/{ids[1]}")
     await store.freshen(scope)
     found = await Closeups(store, 10).of(scope, hits, model.info.model_id)
-    assert [one.candidate.episode_id for one in found] == [ids[2], ids[0]]
+    assert [one.candidate.episode_id for one, _ in found] == [ids[2], ids[0]]
 
 
 async def test_only_so_many_are_remembered_and_none_for_another_model(
@@ -100,7 +100,7 @@ async def test_what_results_show_of_short_episodes_is_remembered_and_of_long_one
     hits = (await store.find(queries.newest(scope, SearchRequest()))).hits
     closeups = Closeups(store, 10)
     for _ in range(2):
-        found = {one.candidate.episode_id: one for one in await closeups.of(scope, hits, model.info.model_id)}
+        found = {one.candidate.episode_id: one for one, _ in await closeups.of(scope, hits, model.info.model_id)}
         assert [episode_id for episode_id, one in found.items() if one.shown is not None] == [short]
         assert (found[short].shown or {})["metadata"] == {"k": 1}
         assert list(found) == [long, wide, short]
