@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -16,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from app.container import Core
+from app.container import Core, open_core
 from app.elastic.scope import Scope
 from app.embedding.catalogue import E5
 from app.embedding.encoder import EncodedPassage, Encoder, Passage
@@ -115,6 +116,13 @@ async def fill(core: Core, scope: Scope, corpus: Corpus, count: int, seed: int =
         ]
         saved = await due.save(outcomes)
         assert saved.written == len(outcomes)
+
+
+async def fill_all(settings: Settings, corpus: Corpus, scopes: Mapping[int, Scope]) -> None:
+    """Add to each of these organisations as many embedded episodes as it stands under."""
+    async with open_core(settings) as core:
+        for size, scope in scopes.items():
+            await fill(core, scope, corpus, size, seed=size)
 
 
 def _unit(vectors: NDArray[Any]) -> Vectors:

@@ -8,20 +8,17 @@ hardest thing that happens to a search on a small machine.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from dataclasses import dataclass
 
-from app.container import open_core
-from app.elastic.indices import EPISODES
 from app.settings import Settings
 from bench import stack
 from bench.caller import Caller, post, register
-from bench.corpus import Corpus, fill, make_corpus
+from bench.corpus import fill_all, make_corpus
 from bench.embedding import turns
-from bench.load import Load, Measured, Request, load, send
-from bench.search import wait_for_merges
+from bench.load import Load, Measured, Request, load
+from bench.waiting import not_embedded, wait_for_merges
 
 EPISODES_IN_SCOPE = 10_000
 PER_S = 4.0
@@ -48,7 +45,7 @@ def run(settings: Settings) -> list[Result]:
     dice = random.Random(9)
     with stack.indices(settings) as own, stack.server(own) as server, load() as clients:
         caller, importer = register(server.api), register(server.api)
-        asyncio.run(_fill(own, caller, corpus))
+        asyncio.run(fill_all(own, corpus, {EPISODES_IN_SCOPE: caller.scope}))
         wait_for_merges(own)
 
         def searches(count: int) -> list[Request]:
@@ -61,13 +58,8 @@ def run(settings: Settings) -> list[Result]:
             left = _until_it_embeds(own)
             began = time.perf_counter()
             busy = clients.arrive(server.api, searches(SEARCHES), PER_S, caller.headers)
-            rate = (left - _pending(own)) / (time.perf_counter() - began)
+            rate = (left - not_embedded(own)) / (time.perf_counter() - began)
         return [_result("nothing else", idle, idle, 0.0), _result("an import is embedded", busy, idle, rate)]
-
-
-async def _fill(settings: Settings, caller: Caller, corpus: Corpus) -> None:
-    async with open_core(settings) as core:
-        await fill(core, caller.scope, corpus, EPISODES_IN_SCOPE)
 
 
 def _store(api: str, clients: Load, importer: Caller, dice: random.Random) -> None:
@@ -78,18 +70,10 @@ def _store(api: str, clients: Load, importer: Caller, dice: random.Random) -> No
     clients.run(api, [batches], importer.headers)
 
 
-def _pending(settings: Settings) -> int:
-    assert settings.elasticsearch_url is not None
-    alias = EPISODES.alias(settings.index_prefix)
-    send(settings.elasticsearch_url, Request("POST", f"/{alias}/_refresh"))
-    query = json.dumps({"query": {"term": {"embedding_status": "pending"}}}).encode()
-    return int(json.loads(send(settings.elasticsearch_url, Request("POST", f"/{alias}/_count", query)))["count"])
-
-
 def _until_it_embeds(settings: Settings) -> int:
     """How many wait still. Raises TimeoutError when the worker doesn't begin."""
     end = time.monotonic() + _EMBEDDING_WITHIN_S
-    while (left := _pending(settings)) == _BACKLOG:
+    while (left := not_embedded(settings)) == _BACKLOG:
         if time.monotonic() > end:
             raise TimeoutError("the worker doesn't begin")
         time.sleep(0.5)

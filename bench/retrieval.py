@@ -35,7 +35,7 @@ from app.types import iso
 from bench import stack
 from bench.caller import Caller, register
 from bench.load import Request, send
-from bench.search import wait_for_merges
+from bench.waiting import not_embedded, wait_for_merges
 
 TOP, DEEP = 10, 50
 _TURN_EVERY = timedelta(seconds=30)
@@ -178,10 +178,8 @@ def _remember(api: str, conversation: Any, half: int) -> list[Question]:
 
 
 def _until_embedded(settings: Settings) -> None:
-    assert settings.elasticsearch_url is not None
-    alias, until = EPISODES.alias(settings.index_prefix), time.monotonic() + _EMBEDDED_WITHIN_S
-    pending = json.dumps({"query": {"bool": {"must_not": [{"term": {"embedding_status": "ready"}}]}}}).encode()
-    while json.loads(send(settings.elasticsearch_url, Request("POST", f"/{alias}/_count", pending)))["count"]:
+    until = time.monotonic() + _EMBEDDED_WITHIN_S
+    while not_embedded(settings):
         if time.monotonic() > until:
             raise TimeoutError("the worker doesn't come to an end")
         time.sleep(1)

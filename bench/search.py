@@ -7,14 +7,12 @@ pass), all in one index. Every round measures every way once, one client at a ti
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import statistics
 import time
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from app.container import open_core
 from app.elastic.indices import EPISODES
 from app.elastic.scope import ScopedQuery
 from app.embedding import QueryEmbedder, open_query_embedder
@@ -26,11 +24,11 @@ from app.settings import Settings
 from app.types import utc_now
 from bench import stack
 from bench.caller import Caller, post, register
-from bench.corpus import Corpus, fill, make_corpus
-from bench.load import Load, Measured, Request, load, send
+from bench.corpus import Corpus, fill_all, make_corpus
+from bench.load import Load, Measured, Request, load
+from bench.waiting import wait_for_merges
 
 SIZES = (1_000, 10_000, 30_000)
-_MERGE_TIMEOUT_S = 600
 BARE, FRESH, REPEATED, AFTER_WRITE, EMBEDDING = (
     "bare query",
     "POST /memory/search",
@@ -58,30 +56,11 @@ def run(settings: Settings, *, rounds: int = 4, searches: int = 30) -> list[Resu
     results = []
     with stack.indices(settings) as own, stack.server(own) as server, load() as clients:
         callers = {size: register(server.api) for size in SIZES}
-        asyncio.run(_fill(own, corpus, callers))
+        asyncio.run(fill_all(own, corpus, {size: caller.scope for size, caller in callers.items()}))
         wait_for_merges(own)
         for size, caller in callers.items():
             results += asyncio.run(_compare(own, clients, server.api, caller, corpus, size, rounds, searches))
     return results
-
-
-async def _fill(settings: Settings, corpus: Corpus, callers: dict[int, Caller]) -> None:
-    async with open_core(settings) as core:
-        for size, caller in callers.items():
-            await fill(core, caller.scope, corpus, size, seed=size)
-
-
-def wait_for_merges(settings: Settings) -> None:
-    """Refresh, and wait until Elasticsearch merges no more."""
-    assert settings.elasticsearch_url is not None
-    alias, end = EPISODES.alias(settings.index_prefix), time.monotonic() + _MERGE_TIMEOUT_S
-    send(settings.elasticsearch_url, Request("POST", f"/{alias}/_refresh"))
-    while time.monotonic() < end:
-        stats = json.loads(send(settings.elasticsearch_url, Request("GET", f"/{alias}/_stats/merge")))
-        if not stats["_all"]["primaries"]["merges"]["current"]:
-            return
-        time.sleep(0.5)
-    raise TimeoutError(f"Elasticsearch merged for over {_MERGE_TIMEOUT_S} s")
 
 
 async def _compare(

@@ -25,7 +25,8 @@ from bench import stack
 from bench.caller import Caller
 from bench.corpus import Corpus, fill, make_corpus
 from bench.load import Load, Measured, Request, load, send
-from bench.search import bare_query, wait_for_merges
+from bench.search import bare_query
+from bench.waiting import wait_for_merges
 
 TOP = 10
 _KNN_CANDIDATES = 100
