@@ -334,7 +334,9 @@ async def test_a_reader_that_stands_still_is_cut_off_and_holds_nothing(settings:
 async def test_a_reader_that_leaves_frees_what_it_held(settings: Settings) -> None:
     async with full_server(settings) as (client, es, index):
         async with client.http.stream("GET", "/export") as response:
-            await anext(response.aiter_raw())
+            # Kept by name: a stream that nothing refers to any more is closed at once.
+            chunks = response.aiter_raw()
+            await anext(chunks)
             assert await open_points(es, index) == 1
 
         async def closed() -> bool:
