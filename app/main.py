@@ -15,6 +15,7 @@ from app.container import open_container
 from app.episodes.routes import routes as episode_routes
 from app.forgetting.routes import routes as forgetting_routes
 from app.http import metrics
+from app.http.compression import compression
 from app.http.cors import allow_origin, preflights
 from app.http.docs import docs_routes
 from app.http.hardening import protect
@@ -49,7 +50,7 @@ DOCS = docs_routes(ROUTES, PROBES, BASE_PATH)
 def create_app(settings: Settings) -> web.Application:
     """The application; it connects and loads its model when it starts."""
     app = web.Application(
-        middlewares=[request_ids, preflights, errors, authentication, rate_limits],
+        middlewares=[request_ids, compression, preflights, errors, authentication, rate_limits],
         client_max_size=settings.body_max_bytes,
     )
     public = {(route.method, BASE_PATH + route.path) for route in ROUTES if route.public}

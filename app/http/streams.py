@@ -6,12 +6,23 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Protocol
 
 from aiohttp import web
 
 log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 64 * 1024
+
+
+class Encoder(Protocol):
+    """Compresses a body piece by piece."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """What can be sent of it now."""
+
+    def flush(self) -> bytes:
+        """The rest."""
 
 
 class Stream(web.StreamResponse):
@@ -38,6 +49,11 @@ class Stream(web.StreamResponse):
         self._chunks = chunks
         self._stall_s = stall_s
         self._max_s = max_s
+        self._encoder: Encoder | None = None
+
+    def encode(self, encoder: Encoder) -> None:
+        """Send it encoded; the header that says so is the caller's."""
+        self._encoder = encoder
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Send everything, then end."""
@@ -46,7 +62,9 @@ class Stream(web.StreamResponse):
         try:
             async with asyncio.timeout(self._max_s), aclosing(self._chunks) as chunks:
                 async for chunk in chunks:
-                    await self._send(chunk)
+                    await self._send(await asyncio.to_thread(self._encoder.compress, chunk) if self._encoder else chunk)
+                if self._encoder:
+                    await self._send(self._encoder.flush())
         except ConnectionError:
             log.info("the reader of a stream went away")
             raise

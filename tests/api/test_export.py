@@ -259,6 +259,8 @@ async def full_server(settings: Settings, **changes: Any) -> AsyncIterator[tuple
     async with open_elasticsearch(own, settings.elasticsearch_url) as es:
         try:
             async with serving(own) as url, connect(url) as client:
+                # So that what is stored is as long as what is sent.
+                client.http.headers["Accept-Encoding"] = "identity"
                 await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
                 for _ in range(20):
                     await batch(client, [{"role": "user", "content": LONG} for _ in range(10)])

@@ -116,7 +116,7 @@ async def test_scenario_17_memory_does_not_grow_with_what_is_transferred(
         for form in ("json", "csv", "ndjson"):
             watch, size, found = Watch(pid), 0, 0
             async with client.http.stream("GET", "/export", params={"format": form}) as response:
-                async for chunk in response.aiter_raw():
+                async for chunk in response.aiter_bytes():
                     size += len(chunk)
                     found += chunk.count(b"\n")
                     watch.look()
