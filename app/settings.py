@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 KEY_MIN_CHARS = 32
@@ -128,6 +128,14 @@ class Settings(BaseSettings):
         description="First part of every index, alias and template name.",
     )
     index_shards: int = Field(1, ge=1, le=1024, description="Primary shards of a newly made episodes index.")
+    index_partitions: int = Field(
+        1,
+        ge=1,
+        description=(
+            "Shards that one organisation's episodes are spread over in a newly made index: 1, or fewer than there "
+            "are. More only where single organisations hold millions (docs/scaling.md)."
+        ),
+    )
     index_replicas: int = Field(0, ge=0, le=5, description="Replicas of each shard; 1 where there are several nodes.")
     vector_index: VectorIndex = Field(
         "bbq_flat", description="`dense_vector` index type of a newly made episodes index."
@@ -290,6 +298,14 @@ class Settings(BaseSettings):
     def _is_json(cls, value: str) -> str:
         if not isinstance(json.loads(value), dict):
             raise ValueError("must be a JSON object")
+        return value
+
+    @field_validator("index_partitions")
+    @classmethod
+    def _some_of_the_shards(cls, value: int, info: ValidationInfo) -> int:
+        shards = info.data.get("index_shards", 1)
+        if value > 1 and value >= shards:
+            raise ValueError(f"must be 1 or less than the {shards} of REMEMBR_INDEX_SHARDS")
         return value
 
     @field_validator("encryption_keys", "jwt_secret")

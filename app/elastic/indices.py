@@ -104,6 +104,7 @@ def values(settings: Settings, dims: int) -> dict[str, Any]:
     return {
         "prefix": settings.index_prefix,
         "shards": settings.index_shards,
+        "partitions": settings.index_partitions,
         "replicas": settings.index_replicas,
         "dims": dims,
         "vector_index": settings.vector_index,

@@ -71,6 +71,8 @@ def test_folders_follow_the_desktops_own_variables(monkeypatch: pytest.MonkeyPat
         ("jwt_secret", "short"),
         ("jwt_secret", "long-enough-to-be-a-key-of-32-characters,short"),
         ("encryption_keys", "short"),
+        ("index_partitions", "0"),
+        ("index_partitions", "2"),
         ("index_prefix", "Has Spaces"),
         ("index_prefix", "9begins-with-a-digit"),
         ("vector_index", "hnsw"),
