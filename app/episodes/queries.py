@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -136,26 +137,30 @@ def windowed(
     order, since a rescored search can't be sorted otherwise. columns: in place of what results show, ORDER_COLUMNS.
     """
     spread = curves.high - curves.low
+    meant = mix.semantic * _vector_share(meaning)
     candidates: list[Query] = []
     if mix.semantic > 0:
+        # A graph gives the nearest a score and all others none: as many as the window holds would fill it, and what
+        # only words find would have no place.
+        nearest = max(1, round(window * meant / (meant + mix.keyword)))
         candidates.append(
             {
                 "knn": {
                     "field": "context_vector",
                     "query_vector": meaning.vector,
-                    "k": window,
-                    "num_candidates": window,
+                    "k": nearest,
+                    "num_candidates": nearest,
                     # The window is rescored exactly anyway; by default three times as many would be, too.
                     "rescore_vector": {"oversample": 0},
                     "filter": list(visible),
-                    "boost": 2 * mix.semantic * _vector_share(meaning) / spread,
+                    "boost": 2 * meant / spread,
                 }
             }
         )
     if mix.keyword > 0:
         boost = mix.keyword / (2 * ranking.BM25_HALF)
-        candidates.append(_match("content", request.words, boost))
-        candidates.append(_match("context", request.words, boost * ranking.CONTEXT_BOOST))
+        candidates += _word_by_word("content", request.words, boost)
+        candidates += _word_by_word("context", request.words, boost * ranking.CONTEXT_BOOST)
     if mix.recency > 0:
         pivot = f"{int(curves.half_life_ms)}ms"
         newer = {"field": "created_at", "origin": curves.now_ms, "pivot": pivot, "boost": mix.recency}
@@ -229,6 +234,13 @@ def words(text: str, needed: int, *, named: bool = False) -> Query:
     if needed:
         return {"bool": {"must": [own], "should": [context]}}
     return {"bool": {"filter": [_EVERYTHING], "should": [own, context]}}
+
+
+def _word_by_word(field: str, text: str, boost: float) -> list[Query]:
+    """The same score as of one clause, in a clause for each word: Lucene then skips what only common words are in
+    (MAXSCORE, Turtle & Flood 1995), which it can't see through a clause within a clause."""
+    counted = Counter(text.split()[:QUERY_WORDS_MAX])
+    return [_match(field, word, boost * count) for word, count in counted.items()]
 
 
 def _match(field: str, text: str, boost: float, name: str | None = None) -> Query:

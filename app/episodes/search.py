@@ -36,7 +36,7 @@ from app.types import utc_now
 CANDIDATES = 200
 """Episodes that the second stage looks at. Of half as many recall@50 is 0.01 lower; more win nothing."""
 
-_TIES_MARGIN = 20
+TIES_MARGIN = 20
 _ONLY_WORDS = Mix(0.0, 1.0, 0.0)
 _ONLY_MEANING = Mix(1.0, 0.0, 0.0)
 
@@ -205,7 +205,7 @@ class EpisodeSearch:
         window = self._settings.search_window
         end = min(request.offset + request.limit, window)
         # How many score enough, only the whole window tells.
-        size = window if request.min_score else min(end + _TIES_MARGIN, window)
+        size = window if request.min_score else min(end + TIES_MARGIN, window)
         while True:
             hits = await self._window(wanted, request, columns, size)
             whole = ranked(hits, wanted.mix, wanted.curves, reorder=True).from_score(request.min_score)
