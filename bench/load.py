@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 # Elasticsearch may merge for minutes.
@@ -26,10 +26,14 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Request:
+    """headers: in place of those of the load. then: sent when it is answered, and measured as a part of it."""
+
     method: str
     path: str
     body: bytes | None = None
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    then: Request | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,14 @@ class Measured:
 
     @property
     def p95_ms(self) -> float:
-        return sorted(self.seconds)[int(len(self.seconds) * 0.95)] * 1e3
+        return self._percentile_ms(0.95)
+
+    @property
+    def p99_ms(self) -> float:
+        return self._percentile_ms(0.99)
+
+    def _percentile_ms(self, share: float) -> float:
+        return sorted(self.seconds)[int(len(self.seconds) * share)] * 1e3
 
 
 class Load:
@@ -135,10 +146,10 @@ def _arrive(url: str, requests: Sequence[Request], per_s: float, headers: Mappin
 
 
 def _send(connection: http.client.HTTPConnection, base: str, request: Request, headers: Mapping[str, str]) -> bytes:
-    sent = {"User-Agent": USER_AGENT, "Content-Type": request.content_type, **headers}
+    sent = {"User-Agent": USER_AGENT, "Content-Type": request.content_type, **headers, **request.headers}
     connection.request(request.method, base + request.path, request.body, sent)
     answer = connection.getresponse()
     body = answer.read()
     if answer.status >= 300:
         raise RuntimeError(f"{request.method} {request.path}: {answer.status} {body[:500]!r}")
-    return body
+    return _send(connection, base, request.then, headers) if request.then else body

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +18,14 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Section:
-    """figures: a dataclass or several. table: the same as Markdown."""
+    """figures: a dataclass or several. table: the same as Markdown. picture: draws them into a file."""
 
     title: str
     about: str
     figures: Any
     table: str
     seconds: float
+    picture: Callable[[Path], None] | None = None
 
     def markdown(self) -> str:
         return f"## {self.title}\n\n{self.about}\n\n{self.table}\n\n({self.seconds:.0f} s)\n"
@@ -52,7 +53,7 @@ def _commit() -> str | None:
 
 
 def save(sections: Mapping[str, Section], began: datetime, on: Mapping[str, Any]) -> Path:
-    """Write `results/<date and time>.json`."""
+    """Write `results/<date and time>.json`, and the same as Markdown with pictures; the path of the former."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{began.astimezone(UTC):%Y-%m-%dT%H%M%SZ}.json"
     content = {
@@ -64,6 +65,18 @@ def save(sections: Mapping[str, Section], began: datetime, on: Mapping[str, Any]
         },
     }
     path.write_text(json.dumps(content, indent=2) + "\n")
+    lines = [
+        f"# Measured on {began.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        "",
+        ", ".join(f"{k}: {v}" for k, v in on.items()),
+    ]
+    for name, section in sections.items():
+        lines += ["", section.markdown()]
+        if section.picture is not None:
+            picture = path.with_name(f"{path.stem}-{name}.png")
+            section.picture(picture)
+            lines.append(f"![{section.title}]({picture.name})")
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n")
     return path
 
 

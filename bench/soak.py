@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -22,7 +21,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -34,6 +32,7 @@ from app.settings import Settings
 from bench import report, stack
 from bench.caller import Caller, register
 from bench.load import USER_AGENT
+from bench.processes import family, handles, resident
 from bench.report import Section
 
 ORGANISATIONS = 8
@@ -66,8 +65,8 @@ class Watched:
     samples: list[tuple[float, int, int]] = field(default_factory=list)
 
     def look(self, at: float) -> None:
-        pids = [self.pid, *_children(self.pid)]
-        self.samples.append((at, sum(map(_resident, pids)), sum(map(_handles, pids))))
+        pids = family(self.pid)
+        self.samples.append((at, sum(map(resident, pids)), sum(map(handles, pids))))
 
     @property
     def half(self) -> list[tuple[float, int, int]]:
@@ -209,31 +208,6 @@ async def _watch(watched: Sequence[Watched], began: float) -> None:
         for process in watched:
             process.look(time.monotonic() - began)
         await asyncio.sleep(SAMPLE_S)
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    try:
-        # Each thread has those that it has started.
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += [int(text) for text in (thread / "children").read_text().split()]
-    except OSError:
-        return found
-    return found + [each for child in found for each in _children(child)]
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def _handles(pid: int) -> int:
-    try:
-        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    except OSError:
-        return 0
 
 
 def _slope(samples: Sequence[tuple[float, int, int]]) -> tuple[float, float]:

@@ -80,6 +80,8 @@ def indices(settings: Settings, **changes: object) -> Iterator[Settings]:
     finally:
         for index in INDICES:
             _delete(f"{own.elasticsearch_url}/{index.concrete(prefix)}")
+            # Where bare writes went.
+            _delete(f"{own.elasticsearch_url}/{index.alias(prefix)}-v{index.generation + 1}")
             _delete(f"{own.elasticsearch_url}/_index_template/{index.alias(prefix)}")
         for component in ("settings", "ownership"):
             _delete(f"{own.elasticsearch_url}/_component_template/{prefix}-{component}")

@@ -6,23 +6,20 @@ index of the same template: durable like the service's, but found by the next se
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-from app.elastic.indices import EPISODES
 from app.settings import Settings
 from bench import stack
-from bench.caller import Caller, post, register
+from bench.bare import BareWrites
+from bench.caller import post, register
 from bench.embedding import turns
-from bench.load import Load, Measured, Request, load, send
+from bench.load import Load, Measured, Request, load
 
 CLIENTS = 16
 BATCH = 100
@@ -77,31 +74,17 @@ def run(settings: Settings, *, rounds: int = 3, requests: int = 50) -> Report:
 def _ways(settings: Settings, grouped: str, single: str) -> Iterator[_Way]:
     caller = register(grouped)
     session = caller.call(grouped, "POST", "/sessions", {})["session_id"]
-    document = _stored_document(settings, grouped, caller)
-    assert settings.elasticsearch_url is not None
-    index = f"{EPISODES.alias(settings.index_prefix)}-v{EPISODES.generation + 1}"
-    send(settings.elasticsearch_url, Request("PUT", f"/{index}"))
+    writes = BareWrites(settings, grouped, caller)
     dice = Random(11)
 
     def episodes(count: int, **fields: str) -> list[dict[str, str]]:
         return [{"role": "user", "content": content, **fields} for content in turns(count, dice)]
 
-    def documents(count: int) -> list[dict[str, Any]]:
-        return [
-            document | {"episode_id": str(uuid.uuid4()), "content": content, "ordinal": time.time_ns() // 1000}
-            for content in turns(count, dice)
-        ]
-
     def bare(count: int, query: str = "") -> list[Request]:
-        return [
-            post(f"/{index}/_create/{each['episode_id']}?routing={each['org_id']}{query}", each)
-            for each in documents(count)
-        ]
+        return [writes.create(content, query) for content in turns(count, dice)]
 
     def bulk(count: int) -> list[Request]:
-        return [
-            Request("POST", "/_bulk", _lines(index, documents(BATCH)), "application/x-ndjson") for _ in range(count)
-        ]
+        return [writes.bulk(turns(BATCH, dice)) for _ in range(count)]
 
     def store(count: int, **fields: str) -> list[Request]:
         return [post("/memory", episode) for episode in episodes(count, **fields)]
@@ -109,6 +92,7 @@ def _ways(settings: Settings, grouped: str, single: str) -> Iterator[_Way]:
     def batches(count: int) -> list[Request]:
         return [post("/memory/batch", {"episodes": episodes(BATCH)}) for _ in range(count)]
 
+    assert settings.elasticsearch_url is not None
     es, key = settings.elasticsearch_url, caller.headers
     yield _Way(_BASELINE, es, {}, bare)
     yield _Way(f"{_BASELINE}, refresh=true", es, {}, lambda count: bare(max(1, count // 6), "&refresh=true"))
@@ -117,24 +101,6 @@ def _ways(settings: Settings, grouped: str, single: str) -> Iterator[_Way]:
     yield _Way("POST /memory, group commit off", single, key, store)
     yield _Way(f"bare _bulk of {BATCH}", es, {}, lambda count: bulk(max(1, count // 20)), BATCH)
     yield _Way(f"POST /memory/batch of {BATCH}", grouped, key, lambda count: batches(max(1, count // 20)), BATCH)
-
-
-def _stored_document(settings: Settings, api: str, caller: Caller) -> dict[str, Any]:
-    """What the service makes of an episode."""
-    stored = caller.call(api, "POST", "/memory", {"role": "user", "content": "the first"})
-    assert settings.elasticsearch_url is not None
-    alias, org_id = EPISODES.alias(settings.index_prefix), caller.scope.org_id
-    path = f"/{alias}/_source/{stored['episode_id']}?routing={org_id}"
-    document: dict[str, Any] = json.loads(send(settings.elasticsearch_url, Request("GET", path)))
-    return document
-
-
-def _lines(index: str, documents: list[dict[str, Any]]) -> bytes:
-    lines = []
-    for document in documents:
-        target = {"_index": index, "_id": document["episode_id"], "routing": document["org_id"]}
-        lines += [json.dumps({"create": target}), json.dumps(document)]
-    return ("\n".join(lines) + "\n").encode()
 
 
 def _measure(clients: Load, ways: list[_Way], count: int, each: int, rounds: int) -> dict[str, list[Measured]]:

@@ -22,11 +22,11 @@ from app.embedding import open_query_embedder
 from app.settings import Settings, VectorIndex
 from app.types import new_id
 from bench import stack
+from bench.bare import BareSearch
 from bench.caller import Caller
 from bench.corpus import Corpus, fill, make_corpus
 from bench.load import Load, Measured, Request, load, send
-from bench.search import bare_query
-from bench.waiting import wait_for_merges
+from bench.waiting import index_bytes, wait_for_merges
 
 TOP = 10
 _KNN_CANDIDATES = 100
@@ -70,8 +70,11 @@ async def _measure(settings: Settings, clients: Load, corpus: Corpus, size: int,
     asked = corpus.questions(searches, random.Random(size))
     async with open_query_embedder(settings) as embedder:
         # The largest and the smallest scope: the one is always windowed, the other always exact.
-        window = [await bare_query(settings, embedder, caller, text, settings.exact_search_limit + 1) for text in asked]
-        exact = [await bare_query(settings, embedder, caller, text, 0) for text in asked]
+        windowed, all_of_it = (
+            BareSearch(settings, embedder, caller, size) for size in (settings.exact_search_limit + 1, 0)
+        )
+        window = [await windowed.search(text) for text in asked]
+        exact = [await all_of_it.search(text) for text in asked]
         knn = [
             _knn(each, (await embedder.embed(text)).vector.tolist(), approximate=True)
             for each, text in zip(exact, asked, strict=True)
@@ -116,7 +119,8 @@ def _knn(exact: Request, vector: list[float], *, approximate: bool) -> Request:
     else:
         script = {"source": "cosineSimilarity(params.v, 'context_vector') + 1", "params": {"v": vector}}
         nearest = {"query": {"script_score": {"query": {"bool": {"filter": visible}}, "script": script}}}
-    return Request("POST", exact.path, json.dumps({**nearest, "size": TOP, "_source": False}).encode())
+    body = {**nearest, "size": TOP, "_source": False, "docvalue_fields": ["episode_id"]}
+    return Request("POST", exact.path, json.dumps(body).encode())
 
 
 def _recall(es: str, approximate: list[Request], exact: list[Request]) -> float:
@@ -129,7 +133,7 @@ def _recall(es: str, approximate: list[Request], exact: list[Request]) -> float:
 
 def _ids(es: str, request: Request) -> set[str]:
     hits = json.loads(send(es, request))["hits"]["hits"]
-    return {hit["_id"] for hit in hits[:TOP]}
+    return {hit["fields"]["episode_id"][0] for hit in hits[:TOP]}
 
 
 def _bytes(settings: Settings) -> int:
@@ -137,9 +141,7 @@ def _bytes(settings: Settings) -> int:
     assert settings.elasticsearch_url is not None
     alias = EPISODES.alias(settings.index_prefix)
     send(settings.elasticsearch_url, Request("POST", f"/{alias}/_forcemerge?max_num_segments=1"))
-    send(settings.elasticsearch_url, Request("POST", f"/{alias}/_flush?force=true"))
-    stats = json.loads(send(settings.elasticsearch_url, Request("GET", f"/{alias}/_stats/store")))
-    return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
+    return index_bytes(settings)
 
 
 def table(results: list[Result]) -> str:

@@ -26,6 +26,15 @@ def wait_for_merges(settings: Settings) -> None:
     raise TimeoutError(f"Elasticsearch merged for over {_MERGE_TIMEOUT_S} s")
 
 
+def index_bytes(settings: Settings) -> int:
+    """Bytes on disk of the episodes."""
+    assert settings.elasticsearch_url is not None
+    alias = EPISODES.alias(settings.index_prefix)
+    send(settings.elasticsearch_url, Request("POST", f"/{alias}/_flush?force=true"))
+    stats = json.loads(send(settings.elasticsearch_url, Request("GET", f"/{alias}/_stats/store")))
+    return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
+
+
 def not_embedded(settings: Settings) -> int:
     """How many episodes have no embedding yet, as of now."""
     assert settings.elasticsearch_url is not None
