@@ -82,6 +82,18 @@ async def model_of(es: AsyncElasticsearch, alias: str) -> IndexModel | None:
     return None
 
 
+async def vector_index_of(es: AsyncElasticsearch, alias: str, field: str) -> str | None:
+    """The index type of a `dense_vector` of the live index; None where it doesn't say. Raises Unavailable."""
+    with translate_errors("reading the mapping"):
+        found = await es.indices.get_mapping(
+            index=alias, filter_path=f"*.mappings.properties.{field}.index_options.type"
+        )
+    for body in found.body.values():
+        kind: str = body["mappings"]["properties"][field]["index_options"]["type"]
+        return kind
+    return None
+
+
 async def note(es: AsyncElasticsearch, index: str, **entries: JsonObject | None) -> None:
     """Change entries of an index's `_meta`; None takes one away. Raises Unavailable."""
     with translate_errors("noting something on an index"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from app.elastic import by_query, pit
 from app.elastic.client import MissingDocument, VersionConflict, item_error, translate_errors
 from app.elastic.freshness import Freshness
 from app.elastic.gather import Gather
+from app.elastic.generations import vector_index_of
 from app.elastic.indices import IndexDefinition
 from app.elastic.scope import MARK, AnyScope, ScopedQuery
 from app.elastic.writes import Revision, Write, Writer
 from app.types import JsonObject
 
 _READS_PER_BATCH = 500
+_VECTOR_INDEX_REMEMBERED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class ScopedIndex:
         self._engine = engine
         self._definition = definition
         self.alias = definition.alias(engine.prefix)
+        self._vector_index: str | None = None
+        self._vector_index_until = 0.0
 
     async def get(self, scope: AnyScope, document_id: str, *, routing: str | None = None) -> Document | None:
         """The document as it is now (no refresh needed), or None if missing or outside the scope.
@@ -171,6 +176,15 @@ class ScopedIndex:
                 query=body["query"],
             )
         return int(answer.body["count"])
+
+    async def vector_index(self, field: str) -> str | None:
+        """The type of a vector's index, as of at most ten seconds ago: a reindex may change it. None where the index
+        doesn't say. Raises Unavailable."""
+        now = time.monotonic()
+        if now >= self._vector_index_until:
+            self._vector_index = await vector_index_of(self._engine.es, self.alias, field)
+            self._vector_index_until = now + _VECTOR_INDEX_REMEMBERED_S
+        return self._vector_index
 
     def filters(self, query: ScopedQuery) -> list[JsonObject]:
         """The filters of a query, for clauses such as kNN that must filter by themselves."""

@@ -130,6 +130,7 @@ class ScopedQuery:
     sort, size, offset, after: as in Elasticsearch (`after` is `search_after`). rescore reorders what
     is matched, so it can't reach past the scope; neither can the aggregations that are offered. vectors: whether
     those among `fields` are read, which is never so by itself. highlight: a field in which to mark what matched.
+    whole: all fields but vectors, which of many hits is faster than taking some out of each.
     columns: read in place of `fields`, one value each, from doc values: of many hits several times as fast as taking
     their documents apart. The first is the document's id.
     """
@@ -143,6 +144,7 @@ class ScopedQuery:
     offset: int = 0
     after: Sequence[Any] | None = None
     fields: Sequence[str] = ()
+    whole: bool = False
     columns: Sequence[str] = ()
     rescore: JsonObject | None = None
     aggregations: JsonObject = field(default_factory=dict)
@@ -192,6 +194,8 @@ class ScopedQuery:
         return body
 
     def _source(self) -> object:
+        if self.whole:
+            return True
         if self.vectors:
             return {"includes": list(self.fields), "exclude_vectors": False}
         return list(self.fields) if self.fields else False

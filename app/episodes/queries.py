@@ -111,11 +111,10 @@ def candidates(
 def closely(scope: Scope, episode_ids: Sequence[str], *, short_tokens: int | None = None) -> ScopedQuery:
     """What the second stage looks at, of these. short_tokens: only those of at most so many, with what results show."""
     filters: list[Query] = [{"terms": {"episode_id": list(episode_ids)}}]
-    fields: Sequence[str] = CANDIDATE_FIELDS
-    if short_tokens is not None:
-        filters.append({"range": {"token_count": {"lte": short_tokens}}})
-        fields = (*CANDIDATE_FIELDS, *PUBLIC_FIELDS)
-    return ScopedQuery(scope, filters=filters, size=len(episode_ids), fields=fields)
+    if short_tokens is None:
+        return ScopedQuery(scope, filters=filters, size=len(episode_ids), fields=CANDIDATE_FIELDS)
+    filters.append({"range": {"token_count": {"lte": short_tokens}}})
+    return ScopedQuery(scope, filters=filters, size=len(episode_ids), whole=True)
 
 
 def windowed(
@@ -127,14 +126,15 @@ def windowed(
     *,
     window: int,
     size: int,
-    visible: Sequence[Query],
+    visible: Sequence[Query] | None,
     columns: Sequence[str] = (),
 ) -> ScopedQuery:
     """Score exactly the `window` best candidates of an approximate first pass.
 
-    visible: all filters in force (`ScopedIndex.filters`), for the kNN clause, which searches before
-    anything around it filters. size: how many of the list's top to fetch; ties are the caller's to
-    order, since a rescored search can't be sorted otherwise. columns: in place of what results show, ORDER_COLUMNS.
+    visible: all filters in force (`ScopedIndex.filters`), for a kNN clause that searches a graph before anything
+    around it filters; none for one that compares what the filters around it leave. size: how many of the list's top to
+    fetch; ties are the caller's to order, since a rescored search can't be sorted otherwise. columns: in place of what
+    results show, ORDER_COLUMNS.
     """
     spread = curves.high - curves.low
     meant = mix.semantic * _vector_share(meaning)
@@ -152,7 +152,7 @@ def windowed(
                     "num_candidates": nearest,
                     # The window is rescored exactly anyway; by default three times as many would be, too.
                     "rescore_vector": {"oversample": 0},
-                    "filter": list(visible),
+                    **({"filter": list(visible)} if visible is not None else {}),
                     "boost": 2 * meant / spread,
                 }
             }

@@ -223,7 +223,7 @@ class EpisodeSearch:
             wanted.curves,
             window=self._settings.search_window,
             size=size,
-            visible=self._store.visible(queries.in_scope(wanted.scope, request)),
+            visible=await self._store.knn_filters(queries.in_scope(wanted.scope, request)),
             columns=columns,
         )
         return await self._store.find(query, fresh=False)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.container import WorkerContainer, open_core
 from app.elastic.client import open_elasticsearch
 from app.elastic.indices import EPISODES
-from app.elastic.scope import Scope
+from app.elastic.scope import Scope, ScopedQuery
 from app.embedding.encoder import EncodedPassage, Passage
 from app.embedding.load import ModelSpec, load_onnx
 from app.episodes.embedded import ready
@@ -97,6 +97,8 @@ async def test_what_only_words_find_has_a_place_beside_the_nearest(settings: Set
 
                 crowd = [given(f"Said {number} times", beside(0.1)) for number in range(250)]
                 store = EpisodeStore(core.engine, core.once)
+                filters = await store.knn_filters(ScopedQuery(scope))
+                assert (filters is None) == (vector_index == "bbq_flat")
                 await store.create_given(scope, [*crowd, given(wanted, beside(0.5))])
                 found = await client.search(question, limit=10)
                 assert found["results"][0]["content"] == wanted

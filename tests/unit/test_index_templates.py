@@ -104,7 +104,7 @@ def fields_of(node: Any) -> Iterator[str]:
             yield from (name for clause in value for name in clause if not name.startswith("_"))
             yield from fields_of(value)
         elif key == "_source":
-            yield from value or ()
+            yield from () if isinstance(value, bool) else value
         else:
             yield from fields_of(value)
 
