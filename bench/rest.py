@@ -30,16 +30,17 @@ _WATCHED_S = 20.0
 # By what their command lines hold; the launchers and guards around them belong to them.
 _PARTS = {"Elasticsearch": "elasticsearch", "Redis": "valkey", "server": "app.cli serve", "worker": "app.cli worker"}
 _LOADED = """
-import resource, sys
+import os
 from app.settings import Settings
 from app.embedding.load import ModelSpec, load_onnx
 from app.embedding.catalogue import E5
 import app.server
 import numpy, onnxruntime, tokenizers
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from bench.processes import resident
+before = resident(os.getpid())
 encoder = load_onnx(ModelSpec(E5, Settings().cache_dir, 1))
 encoder.encode_query("what did she say?")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(resident(os.getpid()) - before)
 """
 
 
@@ -105,7 +106,7 @@ def _model_mb() -> float:
     loaded = subprocess.run(  # noqa: S603
         [sys.executable, "-c", _LOADED], cwd=stack.ROOT, capture_output=True, text=True, check=True, timeout=120
     )
-    return int(loaded.stdout) * 1024 / 1e6
+    return int(loaded.stdout) / 1e6
 
 
 def table(figures: Figures) -> str:

@@ -43,7 +43,7 @@ _WRITES = 0.2
 _FOUND_BY = 10
 _FIRST_TRY = 4
 _CELL_S = 1.0
-_PACED_S = 3.0
+_PACED_S = 2.0
 _QUESTIONS = 400
 
 
@@ -148,6 +148,7 @@ async def _workloads(
         written = BareSearch(settings, embedder, writer, size)
         pages = [written.history(session, _PAGE) for session in sessions]
         newest = written.newest()
+        by_words = [await written.search(text, "keyword") for text in texts]
 
     def by(caller: Caller, request: Request) -> Request:
         return replace(request, headers=caller.headers)
@@ -182,7 +183,7 @@ async def _workloads(
         return replace(by(writer, post("/memory", said)), then=by(writer, post("/memory/search", query)))
 
     def found_next_bare() -> Request:
-        return replace(create(), then=replace(writes.refresh(), then=searched("keyword")))
+        return replace(create(), then=replace(writes.refresh(), then=dice.choice(by_words)))
 
     def page() -> Request:
         return by(writer, Request("GET", f"/sessions/{dice.choice(sessions)}/history?limit={_PAGE}"))

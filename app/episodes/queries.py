@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
@@ -75,8 +75,8 @@ def between(from_time: datetime | None, to_time: datetime | None) -> list[Query]
 
 
 def newest(scope: Scope, request: SearchRequest) -> ScopedQuery:
-    """Without words: what the filters match, newest first."""
-    return _page(scope, request, _EVERYTHING, sort=NEWEST_FIRST)
+    """Without words: what the filters match, newest first, uncounted."""
+    return replace(_page(scope, request, _EVERYTHING, sort=NEWEST_FIRST), count_up_to=False)
 
 
 def keyword(scope: Scope, request: SearchRequest, curves: Curves) -> ScopedQuery:

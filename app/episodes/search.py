@@ -86,7 +86,7 @@ class EpisodeSearch:
         embedder = self._embedder()
         curves = self._curves(embedder.info, request.at or utc_now())
         if not request.words:
-            return ranked(await self._store.find(queries.newest(scope, request)), None, curves)
+            return ranked(await self._newest(scope, request), None, curves)
         if request.search_mode == "keyword":
             return ranked(await self._store.find(queries.keyword(scope, request, curves)), _ONLY_WORDS, curves)
         mix = _ONLY_MEANING if request.search_mode == "semantic" else mix_of(request.weights)
@@ -99,6 +99,12 @@ class EpisodeSearch:
         if mix.semantic == 0 or far:
             return await self._first_stage(wanted, request)
         return await self._both_stages(wanted)
+
+    async def _newest(self, scope: Scope, request: SearchRequest) -> Found:
+        """Counted by itself, since that is remembered: a search that needn't count reads no more than its page."""
+        size = await self._scope_size(scope, request)
+        found = await self._store.find(queries.newest(scope, request), fresh=False)
+        return replace(found, total=min(size, queries.COUNT_MAX))
 
     async def _collapsed(self, scope: Scope, request: SearchRequest) -> Ranked:
         """A page of the best results without near-duplicates; as many of those as there are candidates."""
