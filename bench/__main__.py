@@ -1,4 +1,4 @@
-"""Every benchmark in one run, in some fifteen minutes on two idle cores.
+"""Every benchmark in one run, in some half an hour on two idle cores.
 
     python -m bench                       all
     python -m bench store search          some
