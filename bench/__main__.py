@@ -19,6 +19,7 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -52,96 +53,62 @@ _EMBEDDING_ROUNDS = 2
 
 _SMALL = (5_000,)
 
-Part = Callable[[Settings, argparse.Namespace], tuple[Any, str]]
+
+@dataclass(frozen=True)
+class Part:
+    """One benchmark. module: its docstring and its `table` tell of the figures that run gives."""
+
+    title: str
+    module: ModuleType
+    run: Callable[[Settings, argparse.Namespace], Any]
 
 
-def _workloads(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
-    """What agents do, by many clients and at a pace"""
-    figures = [
+def _workloads(settings: Settings, options: argparse.Namespace) -> list[workloads.Result]:
+    runs = (
         workloads.run(settings, size=size, organisations=options.organisations)
         for size in _sizes(options, workloads.SIZES)
-    ]
-    return [each for one in figures for each in one], "\n\n".join(map(workloads.table, figures))
+    )
+    return [result for run in runs for result in run]
 
 
-def _store(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
-    """Storing: the service beside bare Elasticsearch"""
-    figures = store.run(settings)
-    return figures, store.table(figures)
-
-
-def _search(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
-    """Hybrid search: the service beside its own query sent bare"""
-    figures = search.run(settings, sizes=_sizes(options, search.SIZES))
-    return figures, search.table(figures)
-
-
-def _latency(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
-    """From store to found"""
-    figures = latency.run(settings)
-    return figures, latency.table(figures)
-
-
-def _importing(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
-    """Searches while an import is embedded"""
-    figures = importing.run(settings)
-    return figures, importing.table(figures)
-
-
-def _embedding(_: Settings, __: argparse.Namespace) -> tuple[object, str]:
-    """Embedding: the encoders side by side"""
-    figures = embedding.run(_EMBEDDING_DOCUMENTS, _EMBEDDING_ROUNDS)
-    return figures, embedding.table(figures)
-
-
-def _maintenance(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
-    """Reindex, backup, restore"""
-    figures = maintenance.run(settings, max(_sizes(options, _SMALL)))
-    return figures, maintenance.table(figures)
-
-
-def _vector_index(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
-    """Vector index types"""
-    figures = vector_index.run(settings, sizes=tuple(_sizes(options, _SMALL)))
-    return figures, vector_index.table(figures)
-
-
-def _retrieval(settings: Settings, options: argparse.Namespace) -> tuple[object, str]:
-    """Retrieval: what is found, and what each lever adds"""
+def _retrieval(settings: Settings, options: argparse.Namespace) -> list[retrieval.Result]:
     if options.data is None:
         raise SystemExit("retrieval: name the file of conversations by --data")
-    figures = retrieval.run(settings, options.data)
-    return figures, retrieval.table(figures)
-
-
-def _webhooks(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
-    """Webhooks: from an event to its receivers"""
-    figures = webhooks.run(settings)
-    return figures, webhooks.table(figures)
-
-
-def _rest(settings: Settings, _: argparse.Namespace) -> tuple[object, str]:
-    """A stack at rest"""
-    figures = rest.run(settings)
-    return figures, rest.table(figures)
+    return retrieval.run(settings, options.data)
 
 
 def _sizes(options: argparse.Namespace, otherwise: Sequence[int]) -> Sequence[int]:
     return options.episodes or otherwise
 
 
-PARTS: dict[str, tuple[Part, ModuleType]] = {
-    "workloads": (_workloads, workloads),
-    "store": (_store, store),
-    "search": (_search, search),
-    "latency": (_latency, latency),
-    "importing": (_importing, importing),
-    "webhooks": (_webhooks, webhooks),
-    "rest": (_rest, rest),
-    "embedding": (_embedding, embedding),
-    "vector_index": (_vector_index, vector_index),
-    "maintenance": (_maintenance, maintenance),
-    "retrieval": (_retrieval, retrieval),
+PARTS = {
+    "workloads": Part("What agents do, by many clients and at a pace", workloads, _workloads),
+    "store": Part("Storing: the service beside bare Elasticsearch", store, lambda settings, _: store.run(settings)),
+    "search": Part(
+        "Hybrid search: the service beside its own query sent bare",
+        search,
+        lambda settings, options: search.run(settings, sizes=_sizes(options, search.SIZES)),
+    ),
+    "latency": Part("From store to found", latency, lambda settings, _: latency.run(settings)),
+    "importing": Part("Searches while an import is embedded", importing, lambda settings, _: importing.run(settings)),
+    "webhooks": Part("Webhooks: from an event to its receivers", webhooks, lambda settings, _: webhooks.run(settings)),
+    "rest": Part("A stack at rest", rest, lambda settings, _: rest.run(settings)),
+    "embedding": Part(
+        "Embedding: the encoders side by side",
+        embedding,
+        lambda *_: embedding.run(_EMBEDDING_DOCUMENTS, _EMBEDDING_ROUNDS),
+    ),
+    "vector_index": Part(
+        "Vector index types",
+        vector_index,
+        lambda settings, options: vector_index.run(settings, sizes=tuple(_sizes(options, _SMALL))),
+    ),
+    "maintenance": Part(
+        "Reindex, backup, restore",
+        maintenance,
+        lambda settings, options: maintenance.run(settings, max(_sizes(options, _SMALL))),
+    ),
+    "retrieval": Part("Retrieval: what is found, and what each lever adds", retrieval, _retrieval),
 }
 
 
@@ -152,16 +119,16 @@ def main() -> None:
     console = Console(stderr=True)
     with stack.stores(options.elasticsearch_url, options.redis_url) as settings:
         for name in options.parts or [part for part in PARTS if part != "retrieval" or options.data]:
-            part, module = PARTS[name]
+            part = PARTS[name]
             with console.status(f"measuring {name}"):
                 start = time.perf_counter()
-                figures, table = part(settings, options)
+                figures = part.run(settings, options)
             picture = partial(plots.draw, name, figures) if name in plots.PICTURES else None
             if picture and options.plot is not None:
                 picture(options.plot / f"{name}.svg")
-            about = (inspect.getdoc(module) or "").split("\n\n    python", 1)[0]
-            title = inspect.getdoc(part) or name
-            sections[name] = Section(title, about, figures, table, time.perf_counter() - start, picture)
+            about = (inspect.getdoc(part.module) or "").split("\n\n    python", 1)[0]
+            took_s, table = time.perf_counter() - start, part.module.table(figures)
+            sections[name] = Section(part.title, about, figures, table, took_s, picture)
             _show(sections[name].markdown())
     path = report.save(sections, began, on)
     console.print(f"{on}\nThe figures are in {path}.", highlight=False, soft_wrap=True)

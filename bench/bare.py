@@ -48,8 +48,8 @@ class BareSearch:
         meaning = Meaning(vector, self._embedder.info.model_id, self._embedder.info.token_scale is not None)
         if self._size <= settings.exact_search_limit:
             return self._sent(queries.candidates(scope, request, meaning, mix, curves, CANDIDATES + 1, ordered=False))
-        scans = settings.vector_index.endswith("_flat")
-        visible = None if scans else queries.in_scope(scope, request).visible(EPISODES.ownership, EPISODES.soft_deletes)
+        filters = queries.in_scope(scope, request).visible(EPISODES.ownership, EPISODES.soft_deletes)
+        visible = None if queries.scans(settings.vector_index) else filters
         query = queries.windowed(
             scope, request, meaning, mix, curves,
             window=settings.search_window, size=CANDIDATES + TIES_MARGIN, visible=visible,

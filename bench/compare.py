@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import tables
+
 Figures = Mapping[tuple[str, str, str], float]
 """By part, what was measured, and the measure's name."""
 
@@ -67,12 +69,11 @@ def changes(before: Figures, now: Figures) -> list[Change]:
 
 def table(found: list[Change]) -> str:
     """As Markdown."""
-    lines = ["| part | what | measure | before | now | now to before |", "| --- | --- | --- | ---: | ---: | ---: |"]
-    lines += [
-        f"| {each.part} | {each.what} | {each.measure} | {each.before:.4g} | {each.now:.4g} | {each.ratio:.2f} |"
+    rows = (
+        [each.part, each.what, each.measure, f"{each.before:.4g}", f"{each.now:.4g}", f"{each.ratio:.2f}"]
         for each in found
-    ]
-    return "\n".join(lines)
+    )
+    return tables.markdown(["part", "what", "measure", "before", "now", "now to before"], rows, texts=3)
 
 
 def main() -> None:

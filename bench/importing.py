@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 from app.settings import Settings
-from bench import stack
+from bench import stack, tables
 from bench.caller import Caller, post, register
 from bench.corpus import fill_all, make_corpus
 from bench.embedding import turns
@@ -85,9 +85,8 @@ def _result(way: str, measured: Measured, idle: Measured, rate: float) -> Result
 
 
 def table(results: list[Result]) -> str:
-    lines = ["| while | p50 ms | p95 ms | p95 to idle | episodes embedded a second |", "| --- " + "| ---: " * 4 + "|"]
-    lines += [
-        f"| {each.way} | {each.p50_ms:.1f} | {each.p95_ms:.1f} | {each.ratio:.2f} | {each.embedded_per_s:.0f} |"
+    rows = (
+        [each.way, f"{each.p50_ms:.1f}", f"{each.p95_ms:.1f}", f"{each.ratio:.2f}", f"{each.embedded_per_s:.0f}"]
         for each in results
-    ]
-    return "\n".join(lines)
+    )
+    return tables.markdown(["while", "p50 ms", "p95 ms", "p95 to idle", "episodes embedded a second"], rows)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.settings import Settings
-from bench import stack
+from bench import stack, tables
 from bench.caller import Caller, register
 from bench.embedding import turns
 
@@ -98,6 +98,5 @@ def _result(way: str, found: list[_Found]) -> Result:
 
 
 def table(results: list[Result]) -> str:
-    lines = ["| way | found by the next request | p50 ms | p95 ms |", "| --- | ---: | ---: | ---: |"]
-    lines += [f"| {each.way} | {each.found_next:.0%} | {each.p50_ms:.1f} | {each.p95_ms:.1f} |" for each in results]
-    return "\n".join(lines)
+    rows = ([each.way, f"{each.found_next:.0%}", f"{each.p50_ms:.1f}", f"{each.p95_ms:.1f}"] for each in results)
+    return tables.markdown(["way", "found by the next request", "p50 ms", "p95 ms"], rows)

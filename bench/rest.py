@@ -16,7 +16,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from app.settings import Settings
-from bench import stack
+from bench import stack, tables
 from bench.caller import post, register
 from bench.corpus import fill_all, make_corpus
 from bench.load import load
@@ -111,11 +111,6 @@ def _model_mb() -> float:
 
 def table(figures: Figures) -> str:
     """As Markdown."""
-    lines = [
-        f"The model that embeds queries is {figures.model_mb:.0f} MB of the server.",
-        "",
-        "| process | MB at first | after searches | of a core at rest |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    lines += [f"| {each.process} | {each.mb:.0f} | {each.mb_after:.0f} | {each.core:.1%} |" for each in figures.results]
-    return "\n".join(lines)
+    rows = ([each.process, f"{each.mb:.0f}", f"{each.mb_after:.0f}", f"{each.core:.1%}"] for each in figures.results)
+    shown = tables.markdown(["process", "MB at first", "after searches", "of a core at rest"], rows)
+    return f"The model that embeds queries is {figures.model_mb:.0f} MB of the server.\n\n{shown}"

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from app.container import open_core
-from app.elastic.indices import EPISODES
 from app.embedding import open_query_embedder
 from app.episodes.models import SearchMode, SearchRequest
 from app.episodes.rescoring import DEFAULT_TUNING, Tuning
@@ -34,8 +33,7 @@ from app.settings import Settings
 from app.types import iso
 from bench import stack
 from bench.caller import Caller, register
-from bench.load import Request, send
-from bench.waiting import not_embedded, wait_for_merges
+from bench.waiting import merged_bytes, not_embedded, stored, wait_for_merges
 
 TOP, DEEP = 10, 50
 _TURN_EVERY = timedelta(seconds=30)
@@ -100,7 +98,7 @@ def run(settings: Settings, data: Path) -> list[Result]:
 
 
 async def _measure(settings: Settings, api: str, questions: Sequence[Question]) -> list[Result]:
-    size = _bytes_per_episode(settings)
+    size = merged_bytes(settings) / max(1, stored(settings))
     results = []
     for mode in MODES:
         results.append(await _result(mode, "REST API", _over_http(api, mode), questions, size))
@@ -183,15 +181,6 @@ def _until_embedded(settings: Settings) -> None:
         if time.monotonic() > until:
             raise TimeoutError("the worker doesn't come to an end")
         time.sleep(1)
-
-
-def _bytes_per_episode(settings: Settings) -> float:
-    assert settings.elasticsearch_url is not None
-    alias = EPISODES.alias(settings.index_prefix)
-    send(settings.elasticsearch_url, Request("POST", f"/{alias}/_forcemerge?max_num_segments=1"))
-    stats = json.loads(send(settings.elasticsearch_url, Request("GET", f"/{alias}/_stats/store,docs")))
-    primaries = stats["_all"]["primaries"]
-    return float(primaries["store"]["size_in_bytes"]) / max(1, int(primaries["docs"]["count"]))
 
 
 def table(results: Sequence[Result]) -> str:

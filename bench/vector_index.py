@@ -1,6 +1,6 @@
 """The `dense_vector` index types side by side: indexing, size on disk, and the windowed search on them.
 
-Episodes are created and then replaced with their vectors, as the product does it, in one organisation; every type
+Episodes are written with their vectors, as an import of them is, in one organisation; every type
 has an index of its own. Recall is that of the service's windowed search (the best `search_window` candidates,
 rescored exactly) and of a plain kNN query of ten, each against exact scoring of every episode.
 """
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from app.container import open_core
-from app.elastic.indices import EPISODES
 from app.elastic.scope import Scope
 from app.embedding import open_query_embedder
 from app.settings import Settings, VectorIndex
@@ -26,7 +25,7 @@ from bench.bare import BareSearch
 from bench.caller import Caller
 from bench.corpus import Corpus, fill, make_corpus
 from bench.load import Load, Measured, Request, load, send
-from bench.waiting import index_bytes, wait_for_merges
+from bench.waiting import merged_bytes, wait_for_merges
 
 TOP = 10
 _KNN_CANDIDATES = 100
@@ -93,7 +92,7 @@ async def _measure(settings: Settings, clients: Load, corpus: Corpus, size: int,
         settings.vector_index,
         size,
         rate,
-        _bytes(settings) / size,
+        merged_bytes(settings) / size,
         window_recall=_recall(es, window, exact),
         knn_recall=_recall(es, knn, full),
         window_p50_ms=statistics.median(each.p50_ms for each in measured["window"]),
@@ -134,14 +133,6 @@ def _recall(es: str, approximate: list[Request], exact: list[Request]) -> float:
 def _ids(es: str, request: Request) -> set[str]:
     hits = json.loads(send(es, request))["hits"]["hits"]
     return {hit["fields"]["episode_id"][0] for hit in hits[:TOP]}
-
-
-def _bytes(settings: Settings) -> int:
-    """Bytes on disk without deleted documents: replaced ones leave with the merge into one segment."""
-    assert settings.elasticsearch_url is not None
-    alias = EPISODES.alias(settings.index_prefix)
-    send(settings.elasticsearch_url, Request("POST", f"/{alias}/_forcemerge?max_num_segments=1"))
-    return index_bytes(settings)
 
 
 def table(results: list[Result]) -> str:

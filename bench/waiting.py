@@ -35,11 +35,26 @@ def index_bytes(settings: Settings) -> int:
     return sum(int(each["size"]) for each in json.loads(send(settings.elasticsearch_url, Request("GET", path))))
 
 
+def merged_bytes(settings: Settings) -> int:
+    """The same when all of it is merged into one segment, without deleted documents."""
+    assert settings.elasticsearch_url is not None
+    alias = EPISODES.alias(settings.index_prefix)
+    send(settings.elasticsearch_url, Request("POST", f"/{alias}/_forcemerge?max_num_segments=1"))
+    return index_bytes(settings)
+
+
 def not_embedded(settings: Settings) -> int:
     """How many episodes have no embedding yet, as of now."""
+    return _count(settings, _NOT_EMBEDDED)
+
+
+def stored(settings: Settings) -> int:
+    """How many episodes there are, as of now."""
+    return _count(settings, None)
+
+
+def _count(settings: Settings, query: bytes | None) -> int:
     assert settings.elasticsearch_url is not None
     alias = EPISODES.alias(settings.index_prefix)
     send(settings.elasticsearch_url, Request("POST", f"/{alias}/_refresh"))
-    return int(
-        json.loads(send(settings.elasticsearch_url, Request("POST", f"/{alias}/_count", _NOT_EMBEDDED)))["count"]
-    )
+    return int(json.loads(send(settings.elasticsearch_url, Request("POST", f"/{alias}/_count", query)))["count"])

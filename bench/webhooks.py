@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pydantic import SecretStr
 
 from app.settings import Settings
-from bench import stack
+from bench import stack, tables
 from bench.caller import post, register
 from bench.embedding import turns
 from bench.load import load
@@ -140,9 +140,8 @@ def _result(way: str, inbox: _Inbox, took_s: float) -> Result:
 
 def table(results: list[Result]) -> str:
     """As Markdown."""
-    lines = ["| stored | deliveries | received a second | p50 ms | p95 ms |", "| --- " + "| ---: " * 4 + "|"]
-    lines += [
-        f"| {each.way} | {each.deliveries:,} | {each.per_s:.0f} | {each.p50_ms:.0f} | {each.p95_ms:.0f} |"
+    rows = (
+        [each.way, f"{each.deliveries:,}", f"{each.per_s:.0f}", f"{each.p50_ms:.0f}", f"{each.p95_ms:.0f}"]
         for each in results
-    ]
-    return "\n".join(lines)
+    )
+    return tables.markdown(["stored", "deliveries", "received a second", "p50 ms", "p95 ms"], rows)

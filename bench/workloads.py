@@ -12,15 +12,16 @@ import asyncio
 import random
 import statistics
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 
 from app.container import Core, open_core
 from app.elastic.scope import Scope
 from app.embedding import open_query_embedder
 from app.settings import Settings
-from bench import stack
+from bench import stack, tables
 from bench.bare import BareSearch, BareWrites
 from bench.caller import Caller, post, register
 from bench.corpus import Corpus, fill, make_corpus
@@ -283,18 +284,17 @@ class _Measure:
 
 
 def table(results: Sequence[Result]) -> str:
-    """As Markdown."""
-    heads = ("a second", "p50 ms", "p95 ms", "p99 ms", "bare, a second", "its p50", "its p95", "p50 to bare")
-    lines = [
-        f"{results[0].episodes:,} episodes in the large organisation.",
-        "",
-        f"| workload | clients | {' | '.join(heads)} |",
-        "| --- " + "| ---: " * (1 + len(heads)) + "|",
-    ]
+    """As Markdown, a table for each size."""
+    return "\n\n".join(_table(size, each) for size, each in groupby(results, lambda result: result.episodes))
+
+
+def _table(size: int, results: Iterable[Result]) -> str:
+    figures = ("a second", "p50 ms", "p95 ms", "p99 ms", "bare, a second", "its p50", "its p95", "p50 to bare")
+    rows = []
     for each in results:
         milliseconds = (each.p50_ms, each.p95_ms, each.p99_ms, each.bare_p50_ms, each.bare_p95_ms)
         p50, p95, p99, bare_p50, bare_p95 = (f"{one:.1f}" for one in milliseconds)
         cells = [each.workload, str(each.clients or "at a pace"), f"{each.per_s:,.0f}", p50, p95, p99]
-        cells += [f"{each.bare_per_s:,.0f}", bare_p50, bare_p95, f"{each.ratio:.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([*cells, f"{each.bare_per_s:,.0f}", bare_p50, bare_p95, f"{each.ratio:.2f}"])
+    shown = tables.markdown(["workload", "clients", *figures], rows)
+    return f"{size:,} episodes in the large organisation.\n\n{shown}"

@@ -72,25 +72,23 @@ async def generations(es: AsyncElasticsearch, alias: str) -> list[Generation]:
 
 async def model_of(es: AsyncElasticsearch, alias: str) -> IndexModel | None:
     """What the live index says; None where there is none, or one from before it was noted. Raises Unavailable."""
-    with translate_errors("reading the mapping"):
-        found = await es.options(ignore_status=404).indices.get_mapping(
-            index=alias, filter_path="*.mappings._meta.embedding"
-        )
-    for body in found.body.values():
-        if isinstance(body, Mapping) and "mappings" in body:
-            return IndexModel.of(body["mappings"]["_meta"])
-    return None
+    mapping = await _mapping(es, alias, "_meta.embedding")
+    return IndexModel.of(mapping["_meta"]) if mapping else None
 
 
 async def vector_index_of(es: AsyncElasticsearch, alias: str, field: str) -> str | None:
     """The index type of a `dense_vector` of the live index; None where it doesn't say. Raises Unavailable."""
+    mapping = await _mapping(es, alias, f"properties.{field}.index_options.type")
+    return str(mapping["properties"][field]["index_options"]["type"]) if mapping else None
+
+
+async def _mapping(es: AsyncElasticsearch, alias: str, path: str) -> JsonObject | None:
+    """That part of the live index's mapping; None where there is no index, or nothing at that path."""
     with translate_errors("reading the mapping"):
-        found = await es.indices.get_mapping(
-            index=alias, filter_path=f"*.mappings.properties.{field}.index_options.type"
-        )
+        found = await es.options(ignore_status=404).indices.get_mapping(index=alias, filter_path=f"*.mappings.{path}")
     for body in found.body.values():
-        kind: str = body["mappings"]["properties"][field]["index_options"]["type"]
-        return kind
+        if isinstance(body, Mapping) and "mappings" in body:
+            return dict(body["mappings"])
     return None
 
 

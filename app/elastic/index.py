@@ -96,8 +96,7 @@ class ScopedIndex:
         self._engine = engine
         self._definition = definition
         self.alias = definition.alias(engine.prefix)
-        self._vector_index: str | None = None
-        self._vector_index_until = 0.0
+        self._vector_indices: dict[str, tuple[str | None, float]] = {}
 
     async def get(self, scope: AnyScope, document_id: str, *, routing: str | None = None) -> Document | None:
         """The document as it is now (no refresh needed), or None if missing or outside the scope.
@@ -181,10 +180,11 @@ class ScopedIndex:
         """The type of a vector's index, as of at most ten seconds ago: a reindex may change it. None where the index
         doesn't say. Raises Unavailable."""
         now = time.monotonic()
-        if now >= self._vector_index_until:
-            self._vector_index = await vector_index_of(self._engine.es, self.alias, field)
-            self._vector_index_until = now + _VECTOR_INDEX_REMEMBERED_S
-        return self._vector_index
+        kind, until = self._vector_indices.get(field, (None, now))
+        if now >= until:
+            kind = await vector_index_of(self._engine.es, self.alias, field)
+            self._vector_indices[field] = kind, now + _VECTOR_INDEX_REMEMBERED_S
+        return kind
 
     def filters(self, query: ScopedQuery) -> list[JsonObject]:
         """The filters of a query, for clauses such as kNN that must filter by themselves."""

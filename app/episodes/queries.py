@@ -119,6 +119,11 @@ def closely(scope: Scope, episode_ids: Sequence[str], *, short_tokens: int | Non
     return ScopedQuery(scope, filters=filters, size=len(episode_ids), whole=True)
 
 
+def scans(vector_index: str | None) -> bool:
+    """Whether kNN on this type of index compares every vector that is left to it, rather than search a graph."""
+    return vector_index is not None and vector_index.endswith("_flat")
+
+
 def windowed(
     scope: Scope,
     request: SearchRequest,

@@ -26,7 +26,6 @@ from app.webhooks.subscriptions import Subscriptions
 
 _COUNTS_REMEMBERED = 10_000
 _DELETE_TRIES = 5
-_FLAT = "_flat"
 _EVERYONE = SystemScope("a session's present is cut alike for all who write to it")
 
 
@@ -276,7 +275,7 @@ class EpisodeStore:
         """Every filter in force for a query, where kNN clauses have to filter by themselves; else None. Raises
         Unavailable."""
         kind = await self._index.vector_index("context_vector")
-        return None if kind and kind.endswith(_FLAT) else self._index.filters(query)
+        return None if queries.scans(kind) else self._index.filters(query)
 
 
 def _compared(there: Document | None, source: JsonObject, given: Given) -> GivenOutcome:

@@ -40,28 +40,31 @@ CODINGS: dict[str, Callable[[], Encoder]] = {"zstd": _zstd, "gzip": _gzip}
 async def compression(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Encode what is long enough to gain by it. Files are left as they are."""
     response = await handler(request)
+    body = _long_body(response)
+    if body is None and not isinstance(response, Stream):
+        return response
+    response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
+    coding = preferred(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    if coding is None:
+        return response
+    response.headers[hdrs.CONTENT_ENCODING] = coding
+    encoder = CODINGS[coding]()
     if isinstance(response, Stream):
-        _vary(response)
-        if coding := preferred(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
-            response.encode(CODINGS[coding]())
-            response.headers[hdrs.CONTENT_ENCODING] = coding
-    elif isinstance(response, web.Response) and isinstance(response.body, bytes) and len(response.body) >= _LEAST_BYTES:
-        _vary(response)
-        if coding := preferred(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
-            body = response.body
-            in_loop = len(body) < _OFF_LOOP_BYTES
-            response.body = _encoded(coding, body) if in_loop else await asyncio.to_thread(_encoded, coding, body)
-            response.headers[hdrs.CONTENT_ENCODING] = coding
+        response.encode(encoder)
+    elif isinstance(response, web.Response) and body is not None:
+        in_loop = len(body) < _OFF_LOOP_BYTES
+        response.body = _encoded(encoder, body) if in_loop else await asyncio.to_thread(_encoded, encoder, body)
     return response
 
 
-def _encoded(coding: str, body: bytes) -> bytes:
-    encoder = CODINGS[coding]()
+def _long_body(response: web.StreamResponse) -> bytes | None:
+    if isinstance(response, web.Response) and isinstance(response.body, bytes) and len(response.body) >= _LEAST_BYTES:
+        return response.body
+    return None
+
+
+def _encoded(encoder: Encoder, body: bytes) -> bytes:
     return encoder.compress(body) + encoder.flush()
-
-
-def _vary(response: web.StreamResponse) -> None:
-    response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
 
 
 def preferred(accept_encoding: str) -> str | None:

@@ -14,14 +14,11 @@ import httpx
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from app.elastic.client import open_elasticsearch
 from app.elastic.indices import EPISODES
-from app.migrate import migrate
 from app.settings import Settings
 from tests.api.conftest import OpenClient
-from tests.client import Client, connect
-from tests.conftest import PASSWORD, serving
-from tests.prefixes import forget
+from tests.client import Client
+from tests.installations import installation
 from tests.processes import eventually
 from tests.promises import proves
 
@@ -253,20 +250,12 @@ LONG = "x" * 90_000
 @asynccontextmanager
 async def full_server(settings: Settings, **changes: Any) -> AsyncIterator[tuple[Client, AsyncElasticsearch, str]]:
     """A server with indices of its own and 200 long episodes: client, Elasticsearch, the episodes' index."""
-    assert settings.elasticsearch_url is not None
-    own = settings.model_copy(update={"index_prefix": f"test-{uuid.uuid4().hex[:8]}"} | changes)
-    await migrate(own)
-    async with open_elasticsearch(own, settings.elasticsearch_url) as es:
-        try:
-            async with serving(own) as url, connect(url) as client:
-                # So that what is stored is as long as what is sent.
-                client.http.headers["Accept-Encoding"] = "identity"
-                await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
-                for _ in range(20):
-                    await batch(client, [{"role": "user", "content": LONG} for _ in range(10)])
-                yield client, es, EPISODES.alias(own.index_prefix)
-        finally:
-            await forget(es, own.index_prefix)
+    async with installation(settings, **changes) as (client, es, own):
+        # So that what is stored is as long as what is sent.
+        client.http.headers["Accept-Encoding"] = "identity"
+        for _ in range(20):
+            await batch(client, [{"role": "user", "content": LONG} for _ in range(10)])
+        yield client, es, EPISODES.alias(own.index_prefix)
 
 
 async def open_points(es: AsyncElasticsearch, index: str) -> int:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from app.elastic.client import open_elasticsearch
 from app.elastic.indices import EPISODES
-from app.migrate import migrate
 from app.settings import Settings
-from tests.client import Client, connect
-from tests.conftest import PASSWORD, serving
-from tests.prefixes import forget
+from tests.client import Client
+from tests.installations import installation
 
 COUNT = 60
 
@@ -24,17 +20,8 @@ COUNT = 60
 async def partitioned(settings: Settings) -> AsyncIterator[tuple[Client, AsyncElasticsearch, str]]:
     """An organisation of an installation with two shards of four for each, and a session of sixty turns: the caller,
     Elasticsearch, the episodes' alias."""
-    changes = {"index_prefix": f"part-{uuid.uuid4().hex[:8]}", "index_shards": 4, "index_partitions": 2}
-    own = settings.model_copy(update=changes)
-    assert settings.elasticsearch_url is not None
-    await migrate(own)
-    async with open_elasticsearch(own, settings.elasticsearch_url) as es:
-        try:
-            async with serving(own) as url, connect(url) as client:
-                await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
-                yield client, es, EPISODES.alias(own.index_prefix)
-        finally:
-            await forget(es, own.index_prefix)
+    async with installation(settings, index_shards=4, index_partitions=2) as (client, es, own):
+        yield client, es, EPISODES.alias(own.index_prefix)
 
 
 async def test_everything_works_over_two_shards(partitioned: tuple[Client, AsyncElasticsearch, str]) -> None:

@@ -12,7 +12,6 @@ from elasticsearch import AsyncElasticsearch
 from numpy.typing import NDArray
 
 from app.container import WorkerContainer, open_core
-from app.elastic.client import open_elasticsearch
 from app.elastic.indices import EPISODES
 from app.elastic.scope import Scope, ScopedQuery
 from app.embedding.encoder import EncodedPassage, Passage
@@ -20,12 +19,11 @@ from app.embedding.load import ModelSpec, load_onnx
 from app.episodes.embedded import ready
 from app.episodes.models import NewEpisode
 from app.episodes.store import Draft, EpisodeStore, Given
-from app.migrate import migrate
 from app.settings import Settings, VectorIndex
 from app.types import utc_now
-from tests.client import Client, connect
-from tests.conftest import PASSWORD, Embed, serving
-from tests.prefixes import forget
+from tests.client import Client
+from tests.conftest import Embed
+from tests.installations import installation
 
 CAT = "Our cat sleeps on the radiator all day"
 
@@ -70,37 +68,29 @@ async def test_a_read_brings_no_vectors_along(
 @pytest.mark.parametrize("vector_index", get_args(VectorIndex))
 async def test_what_only_words_find_has_a_place_beside_the_nearest(settings: Settings, vector_index: str) -> None:
     """A window that holds fewer than are near in meaning, in every type of index."""
-    changes = {"index_prefix": f"near-{uuid.uuid4().hex[:8]}", "vector_index": vector_index}
-    own = settings.model_copy(update=changes | {"exact_search_limit": 0, "search_window": 100})
-    assert own.elasticsearch_url is not None
-    encoder = await asyncio.to_thread(load_onnx, ModelSpec.of(own))
+    encoder = await asyncio.to_thread(load_onnx, ModelSpec.of(settings))
     question = "Who keeps a zither, a theremin and a celesta?"
     wanted = "A zither, a theremin and a celesta hang in the hall"
     near, other = encoder.encode_documents([Passage(question), Passage("Said once more")])
     dice = np.random.default_rng(3)
-    await migrate(own)
-    async with open_core(own) as core, open_elasticsearch(own, own.elasticsearch_url) as es:
-        try:
-            async with serving(own) as url, connect(url) as client:
-                await client.register(f"{uuid.uuid4().hex}@example.com", PASSWORD)
-                scope = Scope(client.org_id, client.user_id)
 
-                def given(content: str, vector: NDArray[np.float32]) -> Given:
-                    embedded = ready(EncodedPassage(vector, other.codes), content, encoder.info.model_id)
-                    draft = Draft(0, NewEpisode(role="user", content=content), utc_now(), 5)
-                    return Given(str(uuid.uuid4()), draft, embedding=embedded)
+    def given(content: str, vector: NDArray[np.float32]) -> Given:
+        embedded = ready(EncodedPassage(vector, other.codes), content, encoder.info.model_id)
+        draft = Draft(0, NewEpisode(role="user", content=content), utc_now(), 5)
+        return Given(str(uuid.uuid4()), draft, embedding=embedded)
 
-                def beside(share: float) -> NDArray[np.float32]:
-                    away = dice.standard_normal(len(near.vector))
-                    mixed = near.vector + share * away / np.linalg.norm(away)
-                    return np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32)
+    def beside(share: float) -> NDArray[np.float32]:
+        away = dice.standard_normal(len(near.vector))
+        mixed = near.vector + share * away / np.linalg.norm(away)
+        return np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32)
 
-                crowd = [given(f"Said {number} times", beside(0.1)) for number in range(250)]
-                store = EpisodeStore(core.engine, core.once)
-                filters = await store.knn_filters(ScopedQuery(scope))
-                assert (filters is None) == (vector_index == "bbq_flat")
-                await store.create_given(scope, [*crowd, given(wanted, beside(0.5))])
-                found = await client.search(question, limit=10)
-                assert found["results"][0]["content"] == wanted
-        finally:
-            await forget(es, own.index_prefix)
+    changes = {"vector_index": vector_index, "exact_search_limit": 0, "search_window": 100}
+    async with installation(settings, **changes) as (client, _, own), open_core(own) as core:
+        scope = Scope(client.org_id, client.user_id)
+        store = EpisodeStore(core.engine, core.once)
+        filters = await store.knn_filters(ScopedQuery(scope))
+        assert (filters is None) == (vector_index == "bbq_flat")
+        crowd = [given(f"Said {number} times", beside(0.1)) for number in range(250)]
+        await store.create_given(scope, [*crowd, given(wanted, beside(0.5))])
+        found = await client.search(question, limit=10)
+        assert found["results"][0]["content"] == wanted
