@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     # -- where it listens and keeps things
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port of the REST API; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=64, description="Server processes that `remembr-server dev` starts on one port.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Server processes of `remembr-server serve` and `dev`, on one port."
+    )
     data_dir: Path = Field(
         default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
         description="Folder of the embedded engines' data and of generated secrets.",

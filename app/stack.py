@@ -90,22 +90,44 @@ def running(settings: Settings, console: Console) -> Iterator[Stack]:
             os.environ[metrics.SHARED_DIR] = str(_emptied(settings.data_dir / "metrics"))
             asyncio.run(migrate(settings))
             root = f"http://{_reachable(settings.host)}:{port}"
-            processes = [
-                _process("worker", ["worker"], settings, root, wait=False),
-                *(
-                    _process(f"server {number + 1}", ["serve"], settings, root, wait=number == 0)
-                    for number in range(settings.workers)
-                ),
-            ]
-            try:
-                for process in processes:
-                    process.start(console)
+            processes = [_process("worker", ["worker"], settings, root, wait=False), *_servers(settings, root)]
+            with _started(processes, console):
                 yield Stack(settings, root + BASE_PATH, [*stores.services, *processes])
-            finally:
-                for process in reversed(processes):
-                    process.ask_to_stop()
-                for process in processes:
-                    process.stop()
+
+
+@contextmanager
+def serving(settings: Settings, console: Console) -> Iterator[Stack]:
+    """The settings' number of server processes on one port, by the stores of the settings; as `running` otherwise."""
+    with _signals():
+        port = ports.pick(settings.port, "the REST API", "REMEMBR_PORT")
+        settings = with_secrets(settings).model_copy(update={"port": port})
+        # Else each of them would bring the indices up to date, at the same time.
+        asyncio.run(migrate(settings))
+        os.environ.setdefault(metrics.SHARED_DIR, str(_emptied(settings.data_dir / "metrics")))
+        root = f"http://{_reachable(settings.host)}:{port}"
+        processes = _servers(settings, root)
+        with _started(processes, console):
+            yield Stack(settings, root + BASE_PATH, processes)
+
+
+def _servers(settings: Settings, root: str) -> list[Service]:
+    return [
+        _process(f"server {number + 1}", ["serve", "--one-of-them"], settings, root, wait=number == 0)
+        for number in range(settings.workers)
+    ]
+
+
+@contextmanager
+def _started(processes: Sequence[Service], console: Console) -> Iterator[None]:
+    try:
+        for process in processes:
+            process.start(console)
+        yield
+    finally:
+        for process in reversed(processes):
+            process.ask_to_stop()
+        for process in processes:
+            process.stop()
 
 
 def _emptied(folder: Path) -> Path:

@@ -97,7 +97,7 @@ class RemembrProcess:
         """Start it, unless it runs."""
         if self._process is not None and self._process.poll() is None:
             return
-        argv = [sys.executable, "-m", "app.cli", self._command]
+        argv = [sys.executable, "-m", "app.cli", *self._command.split()]
         with self.log.open("ab") if self.log else nullcontext() as said:
             self._process = subprocess.Popen(argv, env=os.environ | self.environment, stderr=said)  # noqa: S603
 

@@ -337,6 +337,18 @@ class EpisodeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingLag:
+    """How many of the caller's episodes are in which state. oldest_pending_at: when the first of those that aren't
+    embedded yet was said."""
+
+    pending: int
+    ready: int
+    failed: int
+    total: int
+    oldest_pending_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeletedEpisode:
     """The receipt of a soft delete."""
 

@@ -348,14 +348,15 @@ def history(
     )
 
 
-def statuses(scope: Scope, session_id: str) -> ScopedQuery:
-    """How many episodes of a session are in which embedding status."""
+def statuses(scope: Scope, session_id: str | None = None) -> ScopedQuery:
+    """How many episodes, of a session or of all, are in which embedding status, and from when the oldest of each is."""
+    oldest = {"oldest": {"min": {"field": "created_at"}}}
     return ScopedQuery(
         scope,
-        filters=[{"term": {"session_id": session_id}}],
+        filters=[{"term": {"session_id": session_id}}] if session_id else [],
         size=0,
         count_up_to=True,
-        aggregations={"statuses": {"terms": {"field": "embedding_status", "size": 3}}},
+        aggregations={"statuses": {"terms": {"field": "embedding_status", "size": 3}, "aggs": oldest}},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.episodes.models import (
     DeletedEpisode,
+    EmbeddingLag,
     EpisodeStatus,
     NewEpisode,
     NewEpisodes,
@@ -42,6 +43,12 @@ async def search(call: Call[SearchRequest, Nothing]) -> SearchResults:
 async def status(call: Call[Nothing, Nothing]) -> EpisodeStatus:
     """How far the embedding of an episode is."""
     return await call.container.episodes.status(call.scope, call.path_id("episode_id", "EPISODE_NOT_FOUND"))
+
+
+@routes.add("GET", "/memory/embedding-status", answer=EmbeddingLag)
+async def embedding_status(call: Call[Nothing, Nothing]) -> EmbeddingLag:
+    """How many episodes are embedded, how many wait for it, and since when."""
+    return await call.container.episodes.lag(call.scope)
 
 
 @routes.add("DELETE", "/memory/{episode_id}", answer=DeletedEpisode, audit="memory.delete")

@@ -13,6 +13,7 @@ from app.elastic.scope import Scope
 from app.episodes.models import (
     BatchItem,
     DeletedEpisode,
+    EmbeddingLag,
     Episode,
     EpisodeStatus,
     NewEpisode,
@@ -111,6 +112,10 @@ class EpisodeService:
         return EpisodeStatus(
             episode.id, episode.embedding_status, episode.embedding_generated_at, episode.embedding_error
         )
+
+    async def lag(self, scope: Scope) -> EmbeddingLag:
+        """How far the embedding of all that the caller may read is."""
+        return await self._store.lag(scope)
 
     async def delete(self, scope: Scope, episode_id: str, request_id: str) -> DeletedEpisode:
         """Hide an episode from every read, restorable for a while. Raises NotFound."""

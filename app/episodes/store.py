@@ -14,14 +14,14 @@ from app.elastic.index import Document, Engine, Found, Hit, ScopedIndex
 from app.elastic.indices import EPISODES
 from app.elastic.scope import AnyScope, Query, Scope, ScopedQuery, SystemScope
 from app.episodes import queries, tags
-from app.episodes.models import Episode, NewEpisode, Surroundings, Turn
+from app.episodes.models import EmbeddingLag, Episode, NewEpisode, Surroundings, Turn
 from app.events import events_for, with_event
 from app.idempotency.models import Answered, Creation
 from app.idempotency.store import Item, OnceStore
 from app.lineage import FIRST, Lineage
 from app.logs import current_request_id
 from app.ordinals import Ordinals
-from app.types import JsonObject, epoch_ms, from_iso, iso, utc_now
+from app.types import JsonObject, epoch_ms, from_epoch_ms, from_iso, iso, utc_now
 from app.webhooks.subscriptions import Subscriptions
 
 _COUNTS_REMEMBERED = 10_000
@@ -184,8 +184,20 @@ class EpisodeStore:
 
     async def status_counts(self, scope: Scope, session_id: str) -> dict[str, int]:
         """Embedding status → number of episodes, of a session."""
-        found = await self._index.search(queries.statuses(scope, session_id))
-        return _buckets(found, "statuses")
+        return _buckets(await self._index.search(queries.statuses(scope, session_id)), "statuses")
+
+    async def lag(self, scope: Scope) -> EmbeddingLag:
+        """How far the embedding of everything is."""
+        found = await self._index.search(queries.statuses(scope))
+        counts = _buckets(found, "statuses")
+        oldest_ms = {each["key"]: each["oldest"]["value"] for each in found.aggregations["statuses"]["buckets"]}
+        return EmbeddingLag(
+            pending=counts.get("pending", 0),
+            ready=counts.get("ready", 0),
+            failed=counts.get("failed", 0),
+            total=sum(counts.values()),
+            oldest_pending_at=from_epoch_ms(int(oldest_ms["pending"])) if "pending" in oldest_ms else None,
+        )
 
     async def message_counts(self, scope: Scope, lineages: Mapping[str, Lineage]) -> dict[str, int]:
         """Session id → number of episodes in its present."""

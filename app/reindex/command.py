@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from elasticsearch import AsyncElasticsearch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.elastic.client import open_patiently
-from app.elastic.generations import IndexModel, generations
+from app.elastic.generations import Generation, IndexModel, generations
 from app.elastic.indices import EPISODES, INDICES, IndexDefinition
 from app.embedding import open_document_embedder
 from app.errors import EngineError
@@ -23,6 +23,14 @@ from app.settings import Settings
 Action = Literal["run", "rollback", "finish", "status"]
 
 
+@dataclass(frozen=True)
+class Done:
+    """What came of it. result: for programs. sentences: the same for people, with rich's markup."""
+
+    result: Any
+    sentences: Sequence[str]
+
+
 async def reindex(
     settings: Settings,
     console: Console,
@@ -31,8 +39,8 @@ async def reindex(
     index: str = EPISODES.name,
     model: str | None = None,
     per_s: float = -1,
-) -> None:
-    """Do it and show how it goes. index: as its template is called. model: to embed by, as in the settings.
+) -> Done:
+    """Do it, and show on `console` how it goes. index: as its template is called. model: what to embed by.
 
     Raises EngineError, Unavailable.
     """
@@ -42,31 +50,30 @@ async def reindex(
     alias = definition.alias(settings.index_prefix)
     if action == "status":
         async with open_patiently(settings) as es:
-            await _show(es, console, alias)
-        return
+            return _listed(await generations(es, alias))
     # Its templates are what the new index is made by.
     await migrate(settings)
     async with open_patiently(settings) as es:
         with _bars(console) as show:
-            await _do(Reindex(es, settings, definition, show, per_s=per_s), settings, console, action, model)
+            done = await _do(Reindex(es, settings, definition, show, per_s=per_s), settings, action, model)
     # New indices are for the model that is in place now.
     await migrate(settings)
+    return done
 
 
-async def _do(work: Reindex, settings: Settings, console: Console, action: Action, model: str | None) -> None:
+async def _do(work: Reindex, settings: Settings, action: Action, model: str | None) -> Done:
     if action == "finish":
         removed = await work.finish()
-        console.print(f"Removed: {', '.join(removed) or 'nothing'}.", highlight=False)
-    elif action == "rollback":
-        _tell(console, await work.rollback())
-    elif model is None:
-        _tell(console, await work.run())
-    else:
-        began = time.monotonic()
-        async with open_document_embedder(settings.model_copy(update={"embedding_model": model})) as embedder:
-            loading_s = time.monotonic() - began
-            named = IndexModel(model, embedder.info.model_id, embedder.info.dims)
-            _tell(console, await work.run(NewModel(named, embedder, loading_s)))
+        return Done({"removed": removed}, [f"Removed: {', '.join(removed) or 'nothing'}."])
+    if action == "rollback":
+        return _replaced(await work.rollback())
+    if model is None:
+        return _replaced(await work.run())
+    began = time.monotonic()
+    async with open_document_embedder(settings.model_copy(update={"embedding_model": model})) as embedder:
+        loading_s = time.monotonic() - began
+        named = IndexModel(model, embedder.info.model_id, embedder.info.dims)
+        return _replaced(await work.run(NewModel(named, embedder, loading_s)))
 
 
 def _definition(name: str) -> IndexDefinition:
@@ -77,26 +84,27 @@ def _definition(name: str) -> IndexDefinition:
     raise EngineError(f"There is no index {name}: {', '.join(definition.name for definition in INDICES)}.")
 
 
-async def _show(es: AsyncElasticsearch, console: Console, alias: str) -> None:
-    for generation in await generations(es, alias):
+def _listed(found: Sequence[Generation]) -> Done:
+    result, sentences = [], []
+    for generation in found:
         state = "in place" if generation.live else "beside it"
-        if begun := generation.meta.get("reindex"):
+        begun = generation.meta.get("reindex")
+        if begun:
             state = f"being made of {begun['from']}, last at {begun['beat_at']}"
         model = generation.meta.get("embedding", {}).get("name", "")
-        console.print(f"{generation.name}  {state}  {model}", highlight=False)
+        result.append({"name": generation.name, "live": generation.live, "model": model, "being_made": begun})
+        sentences.append(f"{generation.name}  {state}  {model}")
+    return Done(result, sentences)
 
 
-def _tell(console: Console, report: Report) -> None:
-    console.print(
-        f"[bold green]{report.new}[/] has taken the place of {report.old}: {report.documents} documents,"
-        f" {report.checked} compared, in {report.took_s:.1f} s; writes waited for {report.paused_s:.2f} s.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(
-        f"{report.old} is kept: `--rollback` goes back to it with what is written since, `--finish` removes it.",
-        highlight=False,
-        soft_wrap=True,
+def _replaced(report: Report) -> Done:
+    return Done(
+        report,
+        [
+            f"[bold green]{report.new}[/] has taken the place of {report.old}: {report.documents} documents,"
+            f" {report.checked} compared, in {report.took_s:.1f} s; writes waited for {report.paused_s:.2f} s.",
+            f"{report.old} is kept: `--rollback` goes back to it with what is written since, `--finish` removes it.",
+        ],
     )
 
 

@@ -135,6 +135,7 @@ async def seen(client: Client, session_id: str) -> set[str]:
     assert by_search == {message["content"] for message in window["messages"]}
     counts = await client.data("GET", f"/sessions/{session_id}/embedding-status")
     assert counts["total"] == past["total"] == len(by_search)
+    assert (await client.data("GET", "/memory/embedding-status"))["total"] == len(by_search)
     return by_search
 
 

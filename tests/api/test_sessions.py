@@ -235,6 +235,9 @@ async def test_scenario_16_embedding_goes_from_pending_to_ready(organisation: Cl
     await turns(organisation, session_id, 4)
     counts = await organisation.data("GET", f"/sessions/{session_id}/embedding-status")
     assert counts == {"session_id": session_id, "pending": 5, "ready": 0, "failed": 0, "total": 5}
+    lag = await organisation.data("GET", "/memory/embedding-status")
+    first = (await organisation.data("GET", f"/sessions/{session_id}/history"))["episodes"][0]
+    assert lag == {"pending": 5, "ready": 0, "failed": 0, "total": 5, "oldest_pending_at": first["created_at"]}
     pending = await organisation.data("GET", f"/memory/{episode_id}/status")
     assert (pending["embedding_status"], pending["embedding_generated_at"]) == ("pending", None)
     found = await organisation.contents("1842", session_id=session_id, search_mode="keyword")
@@ -242,6 +245,8 @@ async def test_scenario_16_embedding_goes_from_pending_to_ready(organisation: Cl
     await embed()
     counts = await organisation.data("GET", f"/sessions/{session_id}/embedding-status")
     assert counts == {"session_id": session_id, "pending": 0, "ready": 5, "failed": 0, "total": 5}
+    lag = await organisation.data("GET", "/memory/embedding-status")
+    assert (lag["ready"], lag["oldest_pending_at"]) == (5, None)
     ready = await organisation.data("GET", f"/memory/{episode_id}/status")
     assert set(ready) == {"episode_id", "embedding_status", "embedding_generated_at", "embedding_error"}
     assert (ready["embedding_status"], ready["embedding_error"]) == ("ready", None)
