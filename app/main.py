@@ -11,6 +11,7 @@ from aiohttp import web
 from app.audit.routes import routes as audit_routes
 from app.auth.routes import routes as auth_routes
 from app.checkpoints.routes import routes as checkpoint_routes
+from app.console import CONSOLE
 from app.container import open_container
 from app.episodes.routes import routes as episode_routes
 from app.forgetting.routes import routes as forgetting_routes
@@ -62,6 +63,9 @@ def create_app(settings: Settings) -> web.Application:
             public |= {("GET", base + bare_route.path), ("HEAD", base + bare_route.path)}
     app.router.add_get(metrics.PATH, metrics.read)
     public |= {("GET", metrics.PATH), ("HEAD", metrics.PATH)}
+    for page in CONSOLE if settings.console else ():
+        app.router.add_get(page.path, page.serve)
+        public |= {("GET", page.path), ("HEAD", page.path)}
     app[PUBLIC] = frozenset(public)
     app[DRAINING] = asyncio.Event()
 

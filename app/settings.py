@@ -53,6 +53,7 @@ class Settings(BaseSettings):
         "INFO", description="Lowest level that is logged; logs are JSON lines on standard error."
     )
 
+    console: bool = Field(True, description="Serve the web console at `/console`.")
     access_log: bool = Field(False, description="Log every request at INFO, not only those that fail.")
     drain_s: float = Field(
         0.0,

@@ -167,10 +167,15 @@ Embed = Callable[[], Awaitable[None]]
 @pytest.fixture(scope="session")
 def embed(settings: Settings, worker_container: WorkerContainer) -> Embed:
     """Runs the real arq worker until nothing is due. Raises when a job fails."""
+    return embedding(settings, worker_container)
+
+
+def embedding(settings: Settings, container: WorkerContainer) -> Embed:
+    """`embed` for other indices than those of most tests."""
 
     async def run() -> None:
-        await worker_container.core.outbox._queue.enqueue_job("embed_pending")
-        worker = make_worker(settings, worker_container, burst=True)
+        await container.core.outbox._queue.enqueue_job("embed_pending")
+        worker = make_worker(settings, container, burst=True)
         try:
             await worker.async_run()
         finally:

@@ -1,0 +1,1 @@
+"""`remembr-mcp`: memory as tools and resources of the Model Context Protocol, in the scope of an API key."""
