@@ -39,6 +39,8 @@ _LOOK_EVERY_S = 0.5
 _PROBE_TIMEOUT_S = 3.0
 _STARTS_BEFORE_GIVING_UP = 5
 _STEADY_AFTER_S = 60.0
+_READY = "/health/ready"
+_LIVE = "/health/live"
 
 
 class Stopped(Exception):
@@ -90,7 +92,7 @@ def running(settings: Settings, console: Console) -> Iterator[Stack]:
             os.environ[metrics.SHARED_DIR] = str(_emptied(settings.data_dir / "metrics"))
             asyncio.run(migrate(settings))
             root = f"http://{_reachable(settings.host)}:{port}"
-            processes = [_process("worker", ["worker"], settings, root, wait=False), *_servers(settings, root)]
+            processes = [_process("worker", ["worker"], settings, root), *_servers(settings, root, _READY)]
             with _started(processes, console):
                 yield Stack(settings, root + BASE_PATH, [*stores.services, *processes])
 
@@ -105,14 +107,15 @@ def serving(settings: Settings, console: Console) -> Iterator[Stack]:
         asyncio.run(migrate(settings))
         os.environ.setdefault(metrics.SHARED_DIR, str(_emptied(settings.data_dir / "metrics")))
         root = f"http://{_reachable(settings.host)}:{port}"
-        processes = _servers(settings, root)
+        # Stores that are away for a while are no reason to give up.
+        processes = _servers(settings, root, _LIVE)
         with _started(processes, console):
             yield Stack(settings, root + BASE_PATH, processes)
 
 
-def _servers(settings: Settings, root: str) -> list[Service]:
+def _servers(settings: Settings, root: str, probe: str) -> list[Service]:
     return [
-        _process(f"server {number + 1}", ["serve", "--one-of-them"], settings, root, wait=number == 0)
+        _process(f"server {number + 1}", ["serve", "--one-of-them"], settings, root, None if number else probe)
         for number in range(settings.workers)
     ]
 
@@ -158,7 +161,7 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _process(name: str, arguments: list[str], settings: Settings, root: str, *, wait: bool) -> Service:
+def _process(name: str, arguments: list[str], settings: Settings, root: str, probe: str | None = None) -> Service:
     command = Command(
         argv=[sys.executable, "-m", "app.cli", *arguments],
         env=dict(os.environ) | _environment(settings),
@@ -167,14 +170,14 @@ def _process(name: str, arguments: list[str], settings: Settings, root: str, *, 
         user=None,
         grace_s=_PROCESS_GRACE_S,
     )
-    ready_url = f"{root}/health/ready"
+    ready_url = root + (probe or "")
     return Service(
         Plan(
             name=name,
-            url=root + BASE_PATH if wait else "its queue",
+            url=root + BASE_PATH if arguments[0] == "serve" else "its queue",
             command=command,
             start_timeout_s=_START_TIMEOUT_S,
-            ready=(lambda _pid: _answers(ready_url)) if wait else (lambda _pid: True),
+            ready=(lambda _pid: _answers(ready_url)) if probe else (lambda _pid: True),
             before=lambda: None,
             advice=lambda _said, _code: "Its output is above.",
         )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
+from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.exceptions import ToolError
 
-from app.client import AsyncRemembr
+from app.client import ApiError, AsyncRemembr
 
 _KEPT = 64
 """Callers over HTTP whose connections are kept."""
+
+_credential: ContextVar[str | None] = ContextVar("credential", default=None)
 
 
 class Callers:
@@ -22,9 +26,25 @@ class Callers:
         self._own = own
         self._clients: OrderedDict[str, AsyncRemembr] = OrderedDict()
 
-    async def of(self, request: Any) -> AsyncRemembr:
-        """The caller's. request: the HTTP request, or None over stdio. Raises ToolError without a credential."""
-        credential = self._own if request is None else _credential(request.headers)
+    async def note(
+        self,
+        ctx: ServerRequestContext[Any, Any],
+        call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
+    ) -> HandlerResult:
+        """Middleware: all that handles this message asks as its sender. Over stdio there is only one."""
+        _credential.set(self._own if ctx.request is None else _bearer(ctx.request.headers))
+        return await call_next(ctx)
+
+    async def call(self, method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+        """`data` of the REST API's answer to whoever asks. Raises ToolError in the API's words."""
+        client = await self._client()
+        try:
+            return await client.call(method, path, body=body, query=query)
+        except ApiError as error:
+            raise ToolError(str(error)) from error
+
+    async def _client(self) -> AsyncRemembr:
+        credential = _credential.get()
         if not credential:
             raise ToolError("Send an API key of Remembr with each request: Authorization: Bearer rk_...")
         client = self._clients.pop(credential, None) or AsyncRemembr(self._base_url, credential)
@@ -41,6 +61,6 @@ class Callers:
         self._clients.clear()
 
 
-def _credential(headers: Mapping[str, str]) -> str:
+def _bearer(headers: Mapping[str, str]) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

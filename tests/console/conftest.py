@@ -24,7 +24,7 @@ _FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-_TIMEOUT_MS = 10_000
+_TIMEOUT_MS = 15_000
 _SIZE = {"width": 1280, "height": 800}
 
 
@@ -95,6 +95,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """One browser for the run."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (Debian: chromium)")
+    expect.set_options(timeout=_TIMEOUT_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
