@@ -1,6 +1,6 @@
 # Each target works from a fresh clone, with nothing prepared.
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-faults fuzz soak lint lock audit bench clean
+.PHONY: help run demo test test-faults fuzz soak lint lock audit docs bench clean
 
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
@@ -41,6 +41,9 @@ lock: $(READY_DEV) ## pin what a release is installed from, with hashes: require
 audit: $(READY_DEV) ## known holes in what is pinned; needs a service that knows them
 	.venv/bin/pip install --quiet 'remembr-server[lock] @ .'
 	.venv/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+
+docs: $(READY_DEV) ## the documents as a site, in build/site
+	.venv/bin/mkdocs build --quiet
 
 bench: $(READY_DEV) ## speed, as ratios in one run
 	@exec .venv/bin/python -m bench

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-extras="${1:+[test,lint,bench]}"
+extras="${1:+[test,lint,docs,bench]}"
 torch="torch==2.13.0"
 
 find_python() {

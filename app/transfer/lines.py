@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated
 
 import orjson
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 
 from app.embedding import ModelInfo
 from app.episodes.embedded import FORM, ready, unpacked
@@ -28,7 +28,7 @@ _CONTEXT_MAX_TURNS = 100
 class Row(NewEpisode):
     """A line: an episode as an export gives it. Without an id it gets one."""
 
-    id: Id | None = None
+    id: Id | None = Field(None, validation_alias=AliasChoices("id", "episode_id"))
     deleted_at: UtcDateTime | None = None
     embedding_model: Annotated[str, Field(max_length=_NAME_MAX_CHARS)] | None = None
     context: Annotated[CleanText, Field(max_length=_CONTEXT_MAX_CHARS)] | None = None

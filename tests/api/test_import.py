@@ -69,6 +69,15 @@ AWKWARD = [
 ]
 
 
+async def test_an_id_may_be_called_as_the_api_calls_it(organisation: Client) -> None:
+    line = row()
+    line["episode_id"] = line.pop("id")
+    for expected in ((1, 0), (0, 1)):
+        answer = await organisation.data("POST", "/import", content=json.dumps(line), headers=NDJSON)
+        assert counts(answer)[:2] == expected
+    assert (await organisation.search())["results"][0]["episode_id"] == line["episode_id"]
+
+
 @proves("import.identity")
 async def test_what_was_exported_and_removed_comes_back_byte_for_byte(unembedded: Client) -> None:
     """Contents of every plane, right to left, of no width, and as long as they may be, through every stage."""
