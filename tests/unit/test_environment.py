@@ -11,7 +11,9 @@ ROOT = Path(__file__).parent.parent.parent
 READERS = frozenset({"environ", "environb", "getenv", "getenvb", "putenv"})
 
 # Each hands an environment to a process it starts, or to a library that knows no other way.
-EXCEPTIONS = {"app/metrics.py", "app/settings.py", "app/stack.py", "app/tokens.py"}
+# A client runs where its server doesn't, and is told as the published one is.
+CLIENTS = {"app/client/both.py"}
+EXCEPTIONS = {"app/metrics.py", "app/settings.py", "app/stack.py", "app/tokens.py", *CLIENTS}
 EXCEPT_BELOW = "app/engines/"
 
 MODULES = sorted(
