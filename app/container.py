@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -48,6 +50,7 @@ from app.sessions.store import SessionStore
 from app.settings import Settings
 from app.transfer.export import ExportService
 from app.transfer.imports import ImportService
+from app.usage import Usage
 from app.webhooks.announcer import Announcer
 from app.webhooks.deliver import DeliveryService
 from app.webhooks.deliveries import DeliveryStore
@@ -128,10 +131,26 @@ class Container:
     exports: ExportService
     imports: ImportService
     audit: AuditService
+    usage: Usage
 
     async def check(self) -> dict[str, bool]:
         """Which stores answer."""
         return await self.core.check()
+
+
+@asynccontextmanager
+async def _counting(core: Core) -> AsyncIterator[Usage]:
+    usage = Usage(core.engine, f"{socket.gethostname()}:{os.getpid()}")
+    if not core.settings.usage_every_s:
+        yield usage
+        return
+    running = asyncio.create_task(usage.run(core.settings.usage_every_s))
+    try:
+        yield usage
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await usage.close()
 
 
 @asynccontextmanager
@@ -163,6 +182,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         stack.push_async_callback(auth.close)
         audit = AuditService(AuditStore(core.engine))
         stack.push_async_callback(audit.close)
+        usage = await stack.enter_async_context(_counting(core))
         yield Container(
             settings,
             core,
@@ -195,6 +215,7 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
                 episode_store, session_store, core.outbox, lambda: embedder().info, settings.content_max_chars
             ),
             audit,
+            usage,
         )
 
 

@@ -177,6 +177,10 @@ class Settings(BaseSettings):
         description="Seconds a checked API key is trusted without looking again; bounds a revocation.",
     )
 
+    usage_every_s: float = Field(
+        60.0, ge=0, description="Seconds between writing down how often a server was asked for what; 0: never."
+    )
+    usage_kept_days: int = Field(90, ge=1, description="Days after which the purge removes these counts.")
     audit_kept_days: int = Field(365, ge=1, description="Days after which the purge removes an audit entry.")
 
     # -- memory

@@ -27,7 +27,8 @@ put "role/remembr_reader" <<JSON
 {
   "indices": [
     {
-      "names": ["$prefix-episodes", "$prefix-deliveries", "$prefix-api-keys", "$prefix-audit"],
+      "names": ["$prefix-episodes", "$prefix-deliveries", "$prefix-api-keys", "$prefix-audit",
+                "$prefix-usage"],
       "privileges": ["read", "view_index_metadata"]
     }
   ],

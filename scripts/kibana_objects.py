@@ -100,9 +100,11 @@ EPISODES = DataView(
 DELIVERIES = DataView("deliveries", "Remembr: deliveries", "created_at")
 KEYS = DataView("api-keys", "Remembr: API keys", "created_at")
 AUDIT = DataView("audit", "Remembr: audit log", "at")
-DATA_VIEWS = (EPISODES, DELIVERIES, KEYS, AUDIT)
+USAGE = DataView("usage", "Remembr: usage", "at")
+DATA_VIEWS = (EPISODES, DELIVERIES, KEYS, AUDIT, USAGE)
 
 _KEPT = "not deleted_at: *"
+_SEARCHES = 'operation: "POST /api/v1/memory/search"'
 PANELS = (
     Panel("episodes-total", "Episodes", EPISODES, "lnsMetric", [COUNT], only=_KEPT, width=8, height=8),
     Panel(
@@ -125,6 +127,15 @@ PANELS = (
     Panel(
         "episodes-over-time", "Episodes by role", EPISODES, "lnsXY", [COUNT],
         [_over_time("created_at"), _top("role", "role")], _KEPT,
+    ),
+    Panel(
+        "requests-over-time", "Searches, stores and what else was asked", USAGE, "lnsXY",
+        [Column("requests", "sum", "requests")], [_over_time("at"), _top("operation", "operation", 8)],
+    ),
+    Panel(
+        "searches-over-time", "Milliseconds of a search", USAGE, "lnsXY",
+        [Column("mean of a minute", "median", "mean_ms"), Column("slowest", "max", "slowest_ms")],
+        [_over_time("at")], _SEARCHES,
     ),
     Panel(
         "embedding-lag", "Seconds from stored to embedded", EPISODES, "lnsXY",
@@ -245,11 +256,11 @@ def _lens(panel: Panel) -> dict[str, Any]:
 
 
 def _column(column: Column, *, bucketed: bool) -> dict[str, Any]:
-    kinds = {"date_histogram": "date", "terms": "string", "min": "date", "max": "date"}
+    kinds = {"date_histogram": "date", "terms": "string"}
     described: dict[str, Any] = {
         "label": column.label,
         "customLabel": True,
-        "dataType": kinds.get(column.operation, "number"),
+        "dataType": "date" if column.of.endswith("_at") else kinds.get(column.operation, "number"),
         "operationType": column.operation,
         "sourceField": column.of,
         "isBucketed": bucketed,

@@ -68,6 +68,7 @@ WEBHOOKS = IndexDefinition("webhooks", Ownership.ORGANISATION, soft_deletes=True
 DELIVERIES = IndexDefinition("deliveries", Ownership.ORGANISATION)
 EVENTS = IndexDefinition("events", Ownership.ORGANISATION)
 AUDIT = IndexDefinition("audit", Ownership.ORGANISATION)
+USAGE = IndexDefinition("usage", Ownership.ORGANISATION)
 
 INDICES = (
     EPISODES,
@@ -81,6 +82,7 @@ INDICES = (
     DELIVERIES,
     EVENTS,
     AUDIT,
+    USAGE,
 )
 COMPONENTS = ("component-settings", "component-ownership")
 

@@ -9,7 +9,16 @@ from datetime import timedelta
 from app import metrics
 from app.elastic.expiry import Expiry, purge_expired
 from app.elastic.index import Engine
-from app.elastic.indices import AUDIT, CHECKPOINTS, DELIVERIES, IDEMPOTENCY, REFRESH_TOKENS, SESSIONS, WEBHOOKS
+from app.elastic.indices import (
+    AUDIT,
+    CHECKPOINTS,
+    DELIVERIES,
+    IDEMPOTENCY,
+    REFRESH_TOKENS,
+    SESSIONS,
+    USAGE,
+    WEBHOOKS,
+)
 from app.episodes.lifecycle import LifecycleStore
 from app.idempotency.models import KEY_LIFE
 from app.settings import Settings
@@ -31,6 +40,7 @@ def expiries(settings: Settings) -> list[Expiry]:
         Expiry(WEBHOOKS, "deleted_at", timedelta(days=settings.restore_days)),
         Expiry(DELIVERIES, "created_at", timedelta(days=settings.deliveries_kept_days)),
         Expiry(AUDIT, "at", timedelta(days=settings.audit_kept_days)),
+        Expiry(USAGE, "at", timedelta(days=settings.usage_kept_days)),
         Expiry(REFRESH_TOKENS, "expires_at", timedelta(0)),
         # A key that has run out counts as new, whether it is there or not.
         Expiry(IDEMPOTENCY, "created_at", KEY_LIFE + _CLOCKS_APART),

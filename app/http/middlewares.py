@@ -40,6 +40,8 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
     took_s = time.perf_counter() - began
     method = request.method if request.method in hdrs.METH_ALL else "other"
     metrics.REQUESTS.labels(method, route_of(request), response.status).observe(took_s)
+    if (operation := operation_of(request)) is not None:
+        request.app[CONTAINER].usage.note(operation, response.status, took_s)
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
         settings = request.app[CONTAINER].settings
@@ -78,6 +80,13 @@ def route_of(request: web.Request) -> str:
     """The path template, so that ids don't make each path its own."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else "unknown"
+
+
+def operation_of(request: web.Request) -> str | None:
+    """Method and path template of what a known caller asked for; nothing for probes, pages and what isn't there."""
+    if IDENTITY not in request:
+        return None
+    return f"{request.method} {route_of(request)}"
 
 
 @web.middleware

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.client import Client
+from tests.processes import Ended
 
 TIMEOUT_S = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What it printed."""
-        return json.loads(self.out)
 
 
 Cli = Callable[..., Awaitable[Ended]]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,23 +21,10 @@ from app.elastic.client import open_elasticsearch
 from app.engines import ports
 from app.settings import Settings
 from tests.prefixes import forget
-from tests.processes import RemembrProcess, eventually, naming, stores_of
+from tests.processes import Ended, RemembrProcess, eventually, naming, stores_of
 
 TIMEOUT_S = 60
 UP_S = 60
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 async def remembr_server(*arguments: str, **environment: str) -> Ended:

@@ -13,8 +13,8 @@ from elasticsearch import AsyncElasticsearch
 from app.elastic.client import open_elasticsearch
 from app.settings import Settings
 from scripts import kibana_objects
-from tests.client import Client
-from tests.conftest import Embed
+from tests.client import Client, connect
+from tests.conftest import Embed, serving
 
 FILE = Path(__file__).parents[2] / "kibana/objects.ndjson"
 OBJECTS = {(each["type"], each["id"]): each for each in map(json.loads, FILE.read_text().splitlines())}
@@ -28,9 +28,9 @@ def kql(text: str) -> dict[str, Any]:
         return {"match_all": {}}
     if text.startswith("not "):
         return {"bool": {"must_not": [kql(text.removeprefix("not "))]}}
-    matched = re.fullmatch(r"(\w+)(:| >=) (\S+)", text)
+    matched = re.fullmatch(r'(\w+)(:| >=) (\S+|"[^"]+")', text)
     assert matched, text
-    field, operator, value = matched.groups()
+    field, operator, value = matched[1], matched[2], matched[3].strip('"')
     if operator == " >=":
         return {"range": {field: {"gte": value}}}
     return {"exists": {"field": field}} if value == "*" else {"term": {field: value}}
@@ -93,6 +93,10 @@ async def lived_in(organisation: Client, embed: Embed, es: AsyncElasticsearch, s
     await organisation.data("DELETE", f"/memory/{gone}")
     await embed()
     await organisation.store("waits")
+    # What a server has counted it writes down when it ends, too.
+    async with serving(settings) as url, connect(url) as client:
+        client.http.headers["Authorization"] = organisation.http.headers["Authorization"]
+        await client.search("kept")
     await es.indices.refresh(index=f"{settings.index_prefix}-*")
 
 
@@ -126,6 +130,10 @@ async def test_every_panel_finds_what_it_shows(es: AsyncElasticsearch, settings:
     assert oldest["value"]["value_as_string"]
     lag = told["remembr-embedding-lag"]["aggregations"]["by0"]["buckets"][-1]
     assert lag["value0"]["values"]["50.0"] >= 0
+    asked = told["remembr-requests-over-time"]["aggregations"]["by0"]["buckets"][-1]["by1"]["buckets"]
+    assert "POST /api/v1/memory/search" in {bucket["key"] for bucket in asked}
+    slowest = told["remembr-searches-over-time"]["aggregations"]["by0"]["buckets"][-1]
+    assert slowest["value1"]["value"] >= slowest["value0"]["values"]["50.0"] > 0
     roles = told["remembr-episodes-over-time"]["aggregations"]["by0"]["buckets"][-1]["by1"]["buckets"]
     assert "user" in {bucket["key"] for bucket in roles}
 

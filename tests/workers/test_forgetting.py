@@ -159,6 +159,7 @@ async def test_the_purge_job_removes_what_can_no_longer_be_restored_and_logs_a_r
     receipts = [record.removed for record in caplog.records if record.msg == "purged"]  # type: ignore[attr-defined]
     assert [receipt["episodes"] for receipt in receipts] == [1]
     assert set(receipts[0]) == {
+        "usage",
         "episodes",
         "sessions",
         "checkpoints",
