@@ -32,6 +32,7 @@ from tests.coverage import (  # noqa: F401
     pytest_terminal_summary,
 )
 from tests.fuzzing import FULL
+from tests.receivers import Receiver
 from workers.run import make_worker
 
 pytest_plugins = ["tests.reliability"]
@@ -159,6 +160,15 @@ async def worker_container(settings: Settings) -> AsyncIterator[WorkerContainer]
     """The worker's wiring, its model loaded once per run."""
     async with open_worker_container(settings) as container:
         yield container
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Something on loopback that webhooks may be sent to."""
+    made = Receiver()
+    await made.start()
+    yield made
+    await made.stop()
 
 
 Embed = Callable[[], Awaitable[None]]

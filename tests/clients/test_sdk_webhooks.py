@@ -36,14 +36,6 @@ async def deliveries(open_settings: Settings) -> AsyncIterator[DeliveryService]:
         yield service
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    await made.start()
-    yield made
-    await made.stop()
-
-
 async def deliver(service: DeliveryService) -> None:
     while await service.fan_out():
         pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -14,14 +13,6 @@ from tests.client import Client
 from tests.conftest import PASSWORD, Embed
 from tests.console.conftest import Seen
 from tests.receivers import Receiver
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    await made.start()
-    yield made
-    await made.stop()
 
 
 async def test_a_new_user_remembers_something_and_finds_it(console: Seen, embed: Embed) -> None:
