@@ -24,9 +24,13 @@ def remembr_mcp(
     port: Annotated[int, typer.Option(help="Port to listen on, with --http.", min=0, max=65535)] = 8765,
 ) -> None:
     """Memory for MCP clients: tools to remember, search, recall and forget, and sessions as resources."""
-    # What is imported here takes a second that `--help` needn't wait for.
-    from app.mcp_server.callers import Callers
-    from app.mcp_server.server import build
+    try:
+        # What is imported here takes a second that `--help` needn't wait for.
+        from app.mcp_server.callers import Callers
+        from app.mcp_server.server import build
+    except ModuleNotFoundError:
+        typer.echo("What speaks MCP isn't installed: pip install 'remembr-server[mcp]'.", err=True)
+        raise typer.Exit(1) from None
 
     if http:
         server = build(Callers(base_url, None))

@@ -190,6 +190,15 @@ async def test_over_http_each_caller_has_the_scope_of_the_key_it_sends(
             assert "key" in await refused(wrong, "search", query="said in")
 
 
+async def test_without_its_extra_the_command_says_what_to_install() -> None:
+    hidden = "import sys; sys.modules['mcp.server'] = None; from app.mcp_server.command import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", hidden, env=os.environ | {"REMEMBR_API_KEY": "rk_any"}, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, "remembr-server[mcp]" in err.decode()) == (1, True)
+
+
 async def test_without_a_key_the_command_says_what_to_set() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REMEMBR_")}
     process = await asyncio.create_subprocess_exec(COMMAND, env=environment, stderr=asyncio.subprocess.PIPE)
