@@ -61,8 +61,10 @@ def dev(workers: Workers = None) -> None:
 
 
 def _greet(base_url: str) -> None:
+    from app.main import BASE_PATH
+
     console.print(f"\n[bold green]Remembr is ready[/] at [bold]{base_url}[/]\n", highlight=False)
-    console.print("A first key:", highlight=False)
+    console.print(f"The console:  {base_url.removesuffix(BASE_PATH)}/console\n\nOr a first key:", highlight=False)
     register = (
         f"  curl -s {base_url}/auth/register -H 'Content-Type: application/json' \\\n"
         '    -d \'{"email": "you@example.com", "password": "correct-horse-battery-staple", "org_name": "Acme"}\'\n'

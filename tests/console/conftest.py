@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, ViewportSize, async_playwright, expect
 
 from app.container import WorkerContainer, open_worker_container
 from app.main import BASE_PATH
@@ -25,7 +25,7 @@ _FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 _TIMEOUT_MS = 15_000
-_SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -129,7 +129,7 @@ async def console_url(console_worker: WorkerContainer) -> AsyncIterator[str]:
 @pytest.fixture
 async def console(chromium: Browser, console_url: str) -> AsyncIterator[Seen]:
     """Nobody is signed in. At the end: nobody else was asked, and the browser had nothing to complain of."""
-    context = await chromium.new_context(viewport=_SIZE, color_scheme="light")  # type: ignore[arg-type]
+    context = await chromium.new_context(viewport=SIZE, color_scheme="light")
     context.set_default_timeout(_TIMEOUT_MS)
     page = await context.new_page()
     seen = Seen(page, console_url.removesuffix(BASE_PATH))

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from tests.client import Client, connect
 from tests.conftest import Embed
-from tests.console.conftest import IMAGES, Seen
+from tests.console.conftest import IMAGES, SIZE, Seen
 
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 _PICTURES = {"light": {"search", "session", "timeline", "webhooks"}, "dark": {"search"}}
@@ -79,6 +79,10 @@ async def test_every_page_is_clean_by_axe(
     await console.press("What was said around it", within="article.result")
     await expect(page.locator(".turn").first).to_be_visible()
     await clean(console, f"neighbours in {scheme}")
+    await page.set_viewport_size({"width": 375, "height": 800})
+    await clean(console, f"a narrow search in {scheme}")
+    assert await page.evaluate("document.documentElement.scrollWidth") == 375
+    await page.set_viewport_size(SIZE)
     await console.go("Sessions")
     await expect(page.get_by_role("table")).to_be_visible()
     await checked("sessions")

@@ -41,7 +41,7 @@ export function Search() {
 
   return html`
     <${Heading}>Search</${Heading}>
-    <div role="search"><form onSubmit=${search}>
+    <search><form onSubmit=${search}>
       <fieldset role="group">
         <input id="query" ref=${query} type="search" aria-label="What to look for" placeholder="What to look for"
           value=${wanted.query} onInput=${change("query")} />
@@ -70,7 +70,7 @@ export function Search() {
             <input type="number" min="0" max="1" step="0.05" value=${wanted.least} onInput=${change("least")} /></label>
         </div>
       </details>
-    </form></div>
+    </form></search>
     <${Problem} error=${error ?? moveError} />
     ${lag.data?.total === 0 && html`<p>Nothing is remembered yet. Begin with something that was said:</p>
       <${Remember} onStored=${lag.again} />`}
