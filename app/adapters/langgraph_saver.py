@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -34,10 +33,11 @@ from app.adapters.langgraph_values import (
     thread_tag,
     under,
 )
-from app.adapters.records import Record, find, find_each, put, remove
+from app.adapters.records import Record, find, find_each, page, put, remove
 from app.client import Clients, Steps
 
-_LATEST_OF = 100
+# Ids grow with time, and so do the times of what is stored: the latest is among the last few.
+_LATEST_OF = 10
 
 
 class RemembrSaver(BaseCheckpointSaver[str]):
@@ -99,8 +99,7 @@ class RemembrSaver(BaseCheckpointSaver[str]):
         if run_id:
             about["run"] = str(run_id)
         bare = {**checkpoint, "channel_values": {}}
-        at = datetime.fromisoformat(checkpoint["ts"]) if checkpoint.get("ts") else None
-        records += self._values.records("checkpoint", thread_id, ns, tags, about, [bare, known], at)
+        records += self._values.records("checkpoint", thread_id, ns, tags, about, [bare, known])
         yield from put(records)
         return _config(thread_id, ns, checkpoint["id"])
 
@@ -147,7 +146,7 @@ class RemembrSaver(BaseCheckpointSaver[str]):
         checkpoint_id = get_checkpoint_id(config)
         if not checkpoint_id:
             tags = [namespace_tag(thread_id, ns), kind_tag("checkpoint")]
-            latest = yield from find(tags, at_most=_LATEST_OF)
+            latest, _ = yield from page(tags, limit=_LATEST_OF)
             if not latest:
                 return None
             checkpoint_id = max(each.carried["checkpoint"] for each in latest)

@@ -24,10 +24,11 @@ from langgraph.store.base import (
     get_text_at_path,
 )
 
-from app.adapters.records import Found, Record, find, find_each, put, remove, tag
+from app.adapters.records import Found, Record, find, find_each, page, put, remove, tag
 from app.client import Clients, Steps
 
 _ALL = "langgraph:item"
+_SEARCHED = "langgraph:searched"
 _ROLE = "memory"
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "$eq": lambda value, wanted: value == wanted,
@@ -51,8 +52,8 @@ class RemembrStore(BaseStore):
     """Each item is an episode of the role `memory`; a put stores another and then removes the one before.
 
     Searched is what the text of the item says: all of its value, or of the paths that `index` names. A value may have
-    64 KiB of JSON, less what names it. Filters are looked at here, so a filtered search reads as many items as its
-    namespace has. clients: where, and as whom.
+    64 KiB of JSON, less what names it. Filters are looked at here: a search reads on until it has found enough. clients:
+    where, and as whom.
     """
 
     supports_ttl = False
@@ -105,6 +106,7 @@ class RemembrStore(BaseStore):
             tags=[
                 "langgraph",
                 _ALL,
+                *([_SEARCHED] if texts else []),
                 _item(op.namespace, op.key),
                 *(_prefix(op.namespace[:length]) for length in range(1, len(op.namespace) + 1)),
             ],
@@ -115,31 +117,24 @@ class RemembrStore(BaseStore):
                 "value": json.dumps(value, ensure_ascii=False),
                 "created_at": before.carried["created_at"] if before else now,
                 "updated_at": now,
-                "searched": bool(texts),
             },
         )
 
     def _search(self, op: SearchOp) -> Steps[list[SearchItem]]:
-        tags = [_prefix(op.namespace_prefix)] if op.namespace_prefix else [_ALL]
-        wanted = op.offset + op.limit
-        found = yield from find(tags, query=op.query, at_most=None if op.filter or op.query else 2 * wanted)
+        tags = [_prefix(op.namespace_prefix) if op.namespace_prefix else _ALL, *([_SEARCHED] if op.query else [])]
         items: dict[tuple[tuple[str, ...], str], SearchItem] = {}
-        for record in found:
-            item = _as_item(record)
-            same = items.get((item.namespace, item.key))
-            if op.query and not record.carried["searched"]:
-                continue
-            if same is not None and same.updated_at >= item.updated_at:
-                continue
-            if _fits(item.value, op.filter):
-                items[item.namespace, item.key] = SearchItem(
-                    item.namespace,
-                    item.key,
-                    item.value,
-                    item.created_at,
-                    item.updated_at,
-                    record.score if op.query else None,
-                )
+        wanted, read, more = op.offset + op.limit, 0, True
+        while more and len(items) < wanted:
+            records, more = yield from page(tags, query=op.query, offset=read)
+            read += len(records)
+            for record in records:
+                item = _as_item(record)
+                same = items.get((item.namespace, item.key))
+                if (same is None or same.updated_at < item.updated_at) and _fits(item.value, op.filter):
+                    score = record.score if op.query else None
+                    items[item.namespace, item.key] = SearchItem(
+                        item.namespace, item.key, item.value, item.created_at, item.updated_at, score
+                    )
         return list(items.values())[op.offset : wanted]
 
 

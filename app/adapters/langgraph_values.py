@@ -7,7 +7,6 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -66,7 +65,6 @@ class Values:
         tags: Sequence[str],
         about: dict[str, Any],
         value: Any,
-        at: datetime | None = None,
     ) -> list[Record]:
         """A value in as many records as it takes."""
         form, data = self._serde.dumps_typed(value)
@@ -89,7 +87,6 @@ class Values:
                     "form": form,
                     "data": base64.b64encode(part).decode(),
                 },
-                created_at=at,
             )
             for number, part in enumerate(parts)
         ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.client import ApiError, Call, Steps
 
-_PAGE = 100
+PAGE = 100
 _BATCH = 100
 _AT_ONCE = 16
 
@@ -75,21 +75,24 @@ def put(records: Sequence[Record]) -> Steps[list[str]]:
     return ids
 
 
-def find(
-    tags: Sequence[str],
-    *,
-    query: str | None = None,
-    at_most: int | None = None,
-) -> Steps[list[Found]]:
-    """Those that have all these tags: the best first where there is a query, else the newest."""
+def page(
+    tags: Sequence[str], *, query: str | None = None, offset: int = 0, limit: int = PAGE
+) -> Steps[tuple[list[Found], bool]]:
+    """Some of those that have all these tags, the best first where there is a query, else the newest; and whether there
+    are more. limit: `PAGE` at most."""
+    body = {"query": query, "tags": list(tags), "limit": limit, "offset": offset}
+    (answer,) = yield [Call("POST", "/memory/search", body)]
+    found = [_found(each) for each in answer["results"]]
+    return found, len(found) == limit and offset + limit < answer["total"]
+
+
+def find(tags: Sequence[str]) -> Steps[list[Found]]:
+    """All that have all these tags, the newest first."""
     found: list[Found] = []
-    while at_most is None or len(found) < at_most:
-        limit = _PAGE if at_most is None else min(_PAGE, at_most - len(found))
-        body = {"query": query, "tags": list(tags), "limit": limit, "offset": len(found)}
-        (answer,) = yield [Call("POST", "/memory/search", body)]
-        found += [_found(each) for each in answer["results"]]
-        if len(answer["results"]) < limit or len(found) >= answer["total"]:
-            break
+    more = True
+    while more:
+        some, more = yield from page(tags, offset=len(found))
+        found += some
     return found
 
 
@@ -99,9 +102,9 @@ def find_each(tags: Sequence[Sequence[str]]) -> Steps[list[list[Found]]]:
     waiting = list(tags)
     while waiting:
         batch, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
-        answers = yield [Call("POST", "/memory/search", {"tags": list(each), "limit": _PAGE}) for each in batch]
+        answers = yield [Call("POST", "/memory/search", {"tags": list(each), "limit": PAGE}) for each in batch]
         for wanted, answer in zip(batch, answers, strict=True):
-            if answer["total"] > _PAGE:
+            if answer["total"] > PAGE:
                 found.append((yield from find(wanted)))
             else:
                 found.append([_found(each) for each in answer["results"]])

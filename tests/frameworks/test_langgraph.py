@@ -130,6 +130,14 @@ async def test_the_store_searches_by_meaning_within_a_namespace(clients: Clients
         await store.asearch(("users",), filter={"rank": {"$near": 3}})
 
 
+async def test_a_filtered_search_reads_on_until_it_has_found_enough(clients: Clients) -> None:
+    store = RemembrStore(clients)
+    await store.abatch([PutOp(("many",), str(number), {"rank": number}) for number in range(130)])
+    found = await store.asearch(("many",), filter={"rank": {"$lt": 3}})
+    assert sorted(item.key for item in found) == ["0", "1", "2"]
+    assert len(await store.asearch(("many",), limit=125)) == 125
+
+
 async def test_the_store_lists_namespaces(clients: Clients) -> None:
     store = RemembrStore(clients)
     for namespace in (("a", "b", "c"), ("a", "b", "d"), ("a", "e", "c"), ("f",)):
