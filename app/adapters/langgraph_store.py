@@ -52,8 +52,9 @@ class RemembrStore(BaseStore):
     """Each item is an episode of the role `memory`; a put stores another and then removes the one before.
 
     Searched is what the text of the item says: all of its value, or of the paths that `index` names. A value may have
-    64 KiB of JSON, less what names it. Filters are looked at here: a search reads on until it has found enough. clients:
-    where, and as whom.
+    64 KiB of JSON, less what names it. Filters are looked at here: a search reads on until it has found enough.
+
+    clients: where, and as whom.
     """
 
     supports_ttl = False
