@@ -63,7 +63,10 @@ def request(panel: dict[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {name: aggregation(c, order_by) for name, c in columns.items() if not c["isBucketed"]}
     for name in reversed([name for name, column in columns.items() if column["isBucketed"]]):
         nested = {name: {**aggregation(columns[name], order_by), "aggs": nested}}
-    return {"size": 0, "track_total_hits": True, "query": kql(state["query"]["query"]), "aggs": nested}
+    # Kibana adds the dashboard's period, without which a histogram of years has more buckets than it may.
+    period = {"range": {view_of(panel)["timeFieldName"]: {"gte": "now-7d"}}}
+    query = {"bool": {"filter": [kql(state["query"]["query"]), period]}}
+    return {"size": 0, "track_total_hits": True, "query": query, "aggs": nested}
 
 
 def view_of(each: dict[str, Any]) -> dict[str, Any]:
