@@ -15,6 +15,7 @@ from typing import Any
 
 PREFIX = "remembr"
 _LAYER = "layer"
+_FIRST_VALUE = "value0"
 _LAG = "embedding_lag_s"
 
 
@@ -75,7 +76,7 @@ def _over_time(of: str) -> Column:
 
 
 def _top(label: str, of: str, size: int = 5) -> Column:
-    order = {"orderBy": {"type": "alphabetical", "fallback": True}, "orderDirection": "asc"}
+    order = {"orderBy": {"type": "column", "columnId": _FIRST_VALUE}, "orderDirection": "desc"}
     return Column(label, "terms", of, params={"size": size, **order, "otherBucket": True, "missingBucket": False})
 
 
@@ -233,11 +234,6 @@ def _lens(panel: Panel) -> dict[str, Any]:
     buckets = {f"by{number}": column for number, column in enumerate(panel.by)}
     values = {f"value{number}": column for number, column in enumerate(panel.values)}
     columns = {name: _column(each, bucketed=name in buckets) for name, each in (buckets | values).items()}
-    for name, column in columns.items():
-        if column["operationType"] == "terms":
-            column["params"]["orderBy"] = {"type": "column", "columnId": "value0"}
-            column["params"]["orderDirection"] = "desc"
-            assert name in buckets
     layer = {"columnOrder": list(columns), "columns": columns, "incompleteColumns": {}, "sampling": 1}
     state = {
         "datasourceStates": {"formBased": {"layers": {_LAYER: layer}}},

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.client import ApiError, Call, Steps
+from app.adapters.batches import store
+from app.client import Call, Steps
 
 _PAGE = 500
-_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,20 @@ def start(metadata: Mapping[str, Any]) -> Steps[str]:
     return str(session["session_id"])
 
 
-def add(session_id: str, framework: str, messages: Sequence[Message]) -> Steps[None]:
-    """Add them in this order. framework: the name that their own form is kept under. Raises ApiError."""
-    for begin in range(0, len(messages), _BATCH):
-        episodes = [
+def add(session_id: str, framework: str, messages: Sequence[Message]) -> Steps[list[str]]:
+    """Add them in this order; their episodes' ids. framework: the name that their own form is kept under. Raises
+    ApiError."""
+    return store(
+        [
             {
                 "role": each.role,
                 "content": each.text,
                 "session_id": session_id,
                 "metadata": {framework: each.whole} if each.whole is not None else {},
             }
-            for each in messages[begin : begin + _BATCH]
+            for each in messages
         ]
-        (stored,) = yield [Call("POST", "/memory/batch", {"episodes": episodes})]
-        for item in stored["items"]:
-            if item["error"]:
-                raise ApiError(item["error"]["message"], status=item["status"], code=item["error"]["code"])
+    )
 
 
 def read(session_id: str, framework: str, newest: int | None = None) -> Steps[list[Message]]:

@@ -92,11 +92,9 @@ class RemembrSaver(BaseCheckpointSaver[str]):
                 records += self._values.records("channel", thread_id, ns, tags, about, values[channel])
         known = get_checkpoint_metadata(config, metadata)
         tags = [checkpoint_tag(thread_id, ns, checkpoint["id"])]
-        run_id = known.get("run_id")
-        if run_id:
-            tags.append(run_tag(str(run_id)))
         about = {"checkpoint": checkpoint["id"], "parent": config["configurable"].get("checkpoint_id")}
-        if run_id:
+        if run_id := known.get("run_id"):
+            tags.append(run_tag(str(run_id)))
             about["run"] = str(run_id)
         bare = {**checkpoint, "channel_values": {}}
         records += self._values.records("checkpoint", thread_id, ns, tags, about, [bare, known])

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from app.adapters.batches import store
 from app.client import ApiError, Call, Steps
 
 PAGE = 100
-_BATCH = 100
 _AT_ONCE = 16
 
 
@@ -55,9 +55,8 @@ def tag(name: str, *parts: str) -> str:
 
 def put(records: Sequence[Record]) -> Steps[list[str]]:
     """Store them; their episodes' ids. Raises ApiError when one is refused; those before it are stored."""
-    ids: list[str] = []
-    for start in range(0, len(records), _BATCH):
-        bodies = [
+    return store(
+        [
             {
                 "role": each.role,
                 "content": each.text,
@@ -65,14 +64,9 @@ def put(records: Sequence[Record]) -> Steps[list[str]]:
                 "metadata": each.carried,
                 "created_at": each.created_at.isoformat() if each.created_at else None,
             }
-            for each in records[start : start + _BATCH]
+            for each in records
         ]
-        (stored,) = yield [Call("POST", "/memory/batch", {"episodes": bodies})]
-        for item in stored["items"]:
-            if item["error"]:
-                raise ApiError(item["error"]["message"], status=item["status"], code=item["error"]["code"])
-            ids.append(item["episode_id"])
-    return ids
+    )
 
 
 def page(

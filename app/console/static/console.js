@@ -97,7 +97,7 @@ function SignedIn() {
       </nav>
     </header>
     <main class="container" id="main">
-      ${one ? html`<${Session} key=${id} id=${id} />` : html`<${open.page} key=${open.name} me=${me} />`}
+      ${one ? html`<${Session} key=${id} id=${id} />` : html`<${open.page} key=${open.name} />`}
     </main>
     <footer class="container">
       <a href="api/v1/docs">API</a>

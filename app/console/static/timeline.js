@@ -54,34 +54,35 @@ function Events({ diff, onChange }) {
     </ol>`;
 }
 
+/** Calls, and then looks again. */
+const then = (onChange, method, path) => async () => {
+  await call(method, path);
+  await onChange();
+};
+
+function Erase({ episode, onChange }) {
+  const erase = then(onChange, "DELETE", `memory/${episode.episode_id}/hard`);
+  return html`<${Does} action=${erase} done="Erased." ask=${ERASE}>Erase</${Does}>`;
+}
+
 function Added({ episode, onChange }) {
-  const remove = (path) => async () => {
-    await call("DELETE", path);
-    await onChange();
-  };
+  const remove = then(onChange, "DELETE", `memory/${episode.episode_id}`);
   return html`
     <p class="content"><strong>${episode.role}</strong> ${episode.content} <${Tags} tags=${episode.tags} /></p>
     <div class="actions">
       ${episode.session_id && html`<a href="#/sessions/${episode.session_id}">Its session</a>`}
-      <${Does} action=${remove(`memory/${episode.episode_id}`)} done="Deleted; it can be restored for 30 days."
+      <${Does} action=${remove} done="Deleted; it can be restored for 30 days."
         ask="Delete this? It can be restored for 30 days.">Delete</${Does}>
-      <${Does} action=${remove(`memory/${episode.episode_id}/hard`)} done="Erased." ask=${ERASE}>Erase</${Does}>
+      <${Erase} episode=${episode} onChange=${onChange} />
     </div>`;
 }
 
 function Deleted({ episode, onChange }) {
-  const restore = async () => {
-    await call("POST", `memory/${episode.episode_id}/restore`);
-    await onChange();
-  };
-  const erase = async () => {
-    await call("DELETE", `memory/${episode.episode_id}/hard`);
-    await onChange();
-  };
+  const restore = then(onChange, "POST", `memory/${episode.episode_id}/restore`);
   return html`
     <p>Deleted <code>${episode.episode_id}</code></p>
     <div class="actions">
       <${Does} action=${restore} done="Restored.">Restore</${Does}>
-      <${Does} action=${erase} done="Erased." ask=${ERASE}>Erase</${Does}>
+      <${Erase} episode=${episode} onChange=${onChange} />
     </div>`;
 }
